@@ -1,0 +1,154 @@
+"""Every span, attribute and metric that we emit, in one file: the schema that ``docs/telemetry.md`` is written from.
+
+Names follow the OpenTelemetry semantic conventions 1.44 where those have one; the rest is our own namespace ``autopilot.``.
+Message-IDs, subjects, addresses and file names are personal data: what stands for them here is a keyed pseudonym.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+#: Version of the semantic conventions that names are taken from.
+SEMCONV_SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
+
+#: Scope name of our tracer, meter and logger.
+SCOPE = "otel_autopilot"
+
+#: The stages, in order.
+STAGES = ("email", "ingestion", "digest", "delivery")
+
+
+@dataclass(frozen=True)
+class Attribute:
+    """One attribute of a span or metric. ``safe`` values (numbers, our own enums, hashes) skip the pattern redaction."""
+
+    name: str
+    type: Literal["string", "int", "double", "boolean", "string[]"]
+    brief: str
+    safe: bool = True
+    own: bool = True
+
+
+@dataclass(frozen=True)
+class SpanName:
+    """One span: its name, kind, when it appears and what it carries."""
+
+    name: str
+    kind: Literal["INTERNAL", "CLIENT", "SERVER", "PRODUCER", "CONSUMER"]
+    brief: str
+    attributes: tuple[Attribute, ...] = ()
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One instrument."""
+
+    name: str
+    instrument: Literal["histogram", "counter", "updowncounter", "gauge"]
+    unit: str
+    brief: str
+    attributes: tuple[Attribute, ...] = ()
+
+
+# --- identity ---------------------------------------------------------------------------------------------------------
+RUN_ID = Attribute("autopilot.run.id", "string", "Id of the run: one email through one workflow.")
+STAGE = Attribute("autopilot.stage", "string", "email, ingestion, digest or delivery.")
+WORKFLOW = Attribute("autopilot.workflow", "string", "Name of the workflow that the routing rules chose.")
+OUTCOME = Attribute("autopilot.outcome", "string", "success, failed or rejected; of a stage also lost.")
+RUN_STATE = Attribute("autopilot.run.state", "string", "State of the run, as the run store has it.")
+ATTEMPT = Attribute("autopilot.attempt", "int", "1 for the first try of a stage, 2 for the next, ...")
+ATTEMPT_LOST = Attribute("autopilot.attempt.lost", "boolean", "True on the span of an attempt whose process died.")
+QUEUE_DURATION = Attribute("autopilot.stage.queue.duration", "double", "Seconds between the stage being ready and its start.")
+EXECUTOR = Attribute("autopilot.executor.id", "string", "Which process of a deployment did the work.")
+ERROR_TYPE = Attribute("error.type", "string", "Class of the error, or a low-cardinality code.", own=False)
+
+# --- email ------------------------------------------------------------------------------------------------------------
+EMAIL_SOURCE = Attribute("autopilot.email.source", "string", "smtp, file, maildir, mbox or api.")
+EMAIL_MESSAGE_ID = Attribute("autopilot.email.message_id", "string", "Pseudonym of the Message-ID.")
+EMAIL_SENDER = Attribute("autopilot.email.sender", "string", "Pseudonym of the sender's address.")
+EMAIL_SIZE = Attribute("autopilot.email.size", "int", "Bytes of the mail as received.")
+EMAIL_PARTS = Attribute("autopilot.email.parts", "int", "Parts in the MIME tree that were used.")
+EMAIL_ATTACHMENTS = Attribute("autopilot.email.attachments", "int", "Attachments kept.")
+EMAIL_FORWARDED = Attribute("autopilot.email.forwarded", "int", "Messages attached to the mail.")
+EMAIL_SKIPPED = Attribute("autopilot.email.skipped", "string[]", "Reasons why parts were not used.")
+EMAIL_DEFECTS = Attribute("autopilot.email.defects", "string[]", "Names of what was broken in the mail and survived.")
+EMAIL_AUTOMATIC = Attribute("autopilot.email.automatic", "string", "Why the mail must not be answered (RFC 3834).")
+EMAIL_TRUSTED = Attribute("autopilot.email.trusted", "boolean", "Sender allow-listed and verified.")
+EMAIL_RULE = Attribute("autopilot.email.rule", "string", "Routing rule that matched.", safe=False)
+EMAIL_CONFLICT = Attribute("autopilot.email.message_id.conflict", "boolean", "Same Message-ID seen with other content.")
+
+# --- ingestion --------------------------------------------------------------------------------------------------------
+DOCUMENT_PART = Attribute("autopilot.document.part", "string", "Number of the MIME part.")
+DOCUMENT_KIND = Attribute("autopilot.document.kind", "string", "text, html or pdf.")
+DOCUMENT_SIZE = Attribute("autopilot.document.size", "int", "Bytes of the part.")
+DOCUMENT_CHARACTERS = Attribute("autopilot.document.characters", "int", "Characters of text found.")
+DOCUMENT_PAGES = Attribute("autopilot.document.pages", "int", "Pages of the PDF.")
+DOCUMENT_TABLES = Attribute("autopilot.document.tables", "int", "Tables kept.")
+DOCUMENT_LINKS = Attribute("autopilot.document.links", "int", "Links kept.")
+PDF_FIRST_PAGE = Attribute("autopilot.pdf.page.first", "int", "First page of this piece, from 1.")
+PDF_LAST_PAGE = Attribute("autopilot.pdf.page.last", "int", "Last page of this piece.")
+
+# --- digest -----------------------------------------------------------------------------------------------------------
+DIGEST_METHOD = Attribute("autopilot.digest.method", "string", "extractive or model.")
+DIGEST_SENTENCES = Attribute("autopilot.digest.sentences", "int", "Sentences considered.")
+DIGEST_KEY_POINTS = Attribute("autopilot.digest.key_points", "int", "Key points chosen.")
+DIGEST_FALLBACK = Attribute("autopilot.digest.fallback", "string", "Why the model was not used: the error's class.")
+
+# --- delivery ---------------------------------------------------------------------------------------------------------
+DELIVERY_TARGET = Attribute("autopilot.delivery.target", "string", "folder, maildir, smtp or webhook.")
+DELIVERY_RECIPIENT = Attribute("autopilot.delivery.recipient", "string", "Pseudonym of the recipient.")
+DELIVERY_OUTCOME = Attribute("autopilot.delivery.outcome", "string", "delivered, failed, suppressed or uncertain.")
+DELIVERY_TRY = Attribute("autopilot.delivery.try", "int", "1 for the first try at a target, 2 for the next, ...")
+SMTP_CODE = Attribute("autopilot.smtp.response.status_code", "int", "Reply code of the SMTP server.")
+SERVER_ADDRESS = Attribute("server.address", "string", "Host of the server.", safe=False, own=False)
+SERVER_PORT = Attribute("server.port", "int", "Port of the server.", own=False)
+HTTP_STATUS = Attribute("http.response.status_code", "int", "HTTP status code.", own=False)
+BREAKER_STATE = Attribute("autopilot.breaker.state", "string", "closed, open or half-open.")
+
+_RUN = (RUN_ID, WORKFLOW)
+_ATTEMPT = (*_RUN, STAGE, ATTEMPT, OUTCOME, QUEUE_DURATION, EXECUTOR, ERROR_TYPE)
+
+EMAIL_PIPELINE = SpanName(
+    "email pipeline", "CONSUMER", "The only root: first byte received to last delivery accepted.",
+    (*_RUN, OUTCOME, RUN_STATE, EMAIL_SOURCE, EMAIL_MESSAGE_ID, EMAIL_SENDER, EMAIL_SIZE, EMAIL_CONFLICT, ERROR_TYPE),
+)  # fmt: skip
+STAGE_SPANS = {
+    stage: SpanName(stage, "INTERNAL", f"One attempt at the {stage} stage.", (*_ATTEMPT, ATTEMPT_LOST)) for stage in STAGES
+}
+# What the stages did. Each stage's package uses the names of its own section.
+EMAIL_PARSE = SpanName("email.parse", "INTERNAL", "MIME parsing.", (EMAIL_PARTS, EMAIL_ATTACHMENTS, EMAIL_FORWARDED, EMAIL_SKIPPED, EMAIL_DEFECTS))
+EMAIL_ROUTE = SpanName("email.route", "INTERNAL", "Routing rules.", (EMAIL_RULE, WORKFLOW))
+EMAIL_VERIFY = SpanName("email.verify", "INTERNAL", "DKIM verification of an allow-listed sender.", (EMAIL_TRUSTED,))
+SMTP_RECEIVE = SpanName("smtp receive", "SERVER", "One mail taken by the gateway: a trace of its own, linked.", (EMAIL_SIZE, SMTP_CODE))
+_DOCUMENT = (DOCUMENT_PART, DOCUMENT_KIND, DOCUMENT_SIZE, DOCUMENT_CHARACTERS, DOCUMENT_TABLES, DOCUMENT_LINKS, ERROR_TYPE)
+TEXT_EXTRACT = SpanName("text.extract", "INTERNAL", "Plain text read.", _DOCUMENT)
+HTML_EXTRACT = SpanName("html.extract", "INTERNAL", "HTML turned into readable text.", _DOCUMENT)
+PDF_EXTRACT = SpanName("pdf.extract", "INTERNAL", "PDF turned into text.", (*_DOCUMENT, DOCUMENT_PAGES))
+PDF_PAGES = SpanName("pdf.pages", "INTERNAL", "A piece of consecutive pages.", (PDF_FIRST_PAGE, PDF_LAST_PAGE, DOCUMENT_CHARACTERS))
+DIGEST_SUMMARIZE = SpanName("digest.summarize", "INTERNAL", "Sentences scored and chosen.", (DIGEST_METHOD, DIGEST_SENTENCES, DIGEST_KEY_POINTS, DIGEST_FALLBACK))
+DIGEST_RENDER = SpanName("digest.render", "INTERNAL", "Markdown, HTML and plain text written.")
+_TRY = (DELIVERY_TARGET, DELIVERY_RECIPIENT, DELIVERY_OUTCOME, DELIVERY_TRY, SERVER_ADDRESS, SERVER_PORT, ERROR_TYPE)
+SMTP_SEND = SpanName("smtp send", "CLIENT", "One try at an SMTP server.", (*_TRY, SMTP_CODE))
+WEBHOOK_SEND = SpanName("webhook send", "CLIENT", "One try at a webhook.", (*_TRY, HTTP_STATUS))
+FILE_WRITE = SpanName("file write", "INTERNAL", "Digest written to a folder or Maildir.", _TRY)
+
+SPANS: tuple[SpanName, ...] = (
+    EMAIL_PIPELINE, *STAGE_SPANS.values(), EMAIL_PARSE, EMAIL_ROUTE, EMAIL_VERIFY, SMTP_RECEIVE, TEXT_EXTRACT, HTML_EXTRACT,
+    PDF_EXTRACT, PDF_PAGES, DIGEST_SUMMARIZE, DIGEST_RENDER, SMTP_SEND, WEBHOOK_SEND, FILE_WRITE,
+)  # fmt: skip
+
+# --- metrics ----------------------------------------------------------------------------------------------------------
+STAGE_DURATION = Metric("autopilot.stage.duration", "histogram", "s", "Work of one attempt at a stage.", (STAGE, OUTCOME, WORKFLOW))
+STAGE_QUEUE_DURATION = Metric("autopilot.stage.queue.duration", "histogram", "s", "Ready until started.", (STAGE, WORKFLOW))
+EMAIL_DURATION = Metric("autopilot.email.duration", "histogram", "s", "First byte to last delivery.", (OUTCOME, WORKFLOW))
+EMAILS_RECEIVED = Metric("autopilot.emails.received", "counter", "{email}", "Emails taken, from the run store.", (WORKFLOW,))
+EMAILS_DELIVERED = Metric("autopilot.emails.delivered", "counter", "{email}", "Emails that ended well, from the run store.", (WORKFLOW,))
+EMAILS_FAILED = Metric("autopilot.emails.failed", "counter", "{email}", "Emails that ended badly, from the run store.", (WORKFLOW, OUTCOME))
+EMAILS_OVERDUE = Metric("autopilot.emails.overdue", "gauge", "{email}", "Unfinished emails past their limit.", (WORKFLOW,))
+OLDEST_UNFINISHED = Metric("autopilot.emails.oldest_unfinished.age", "gauge", "s", "Age of the oldest unfinished email; 0 when there is none.")
+
+METRICS: tuple[Metric, ...] = (
+    STAGE_DURATION, STAGE_QUEUE_DURATION, EMAIL_DURATION, EMAILS_RECEIVED, EMAILS_DELIVERED, EMAILS_FAILED, EMAILS_OVERDUE,
+    OLDEST_UNFINISHED,
+)  # fmt: skip
