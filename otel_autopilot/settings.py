@@ -63,21 +63,27 @@ class Settings(BaseSettings):
         description="Where mail, runs and traces are kept (mode 0700).",
     )
     service_name: str = Field("otel-autopilot", description="service.name of everything emitted.")
-    collector: str | None = Field(None, description="OTLP endpoint; when set, telemetry goes there instead of to the embedded store.")
+    collector: str | None = Field(
+        None, description="OTLP endpoint; when set, telemetry goes there instead of to the embedded store."
+    )
     collector_protocol: Literal["grpc", "http/protobuf"] = Field("grpc", description="OTLP protocol.")
 
     http_host: str = Field("127.0.0.1", description="Address of the API.")
     http_port: int = Field(8025, ge=0, le=65535, description="Port of the API; 0 takes a free one.")
     http_max_body_bytes: int = Field(80_000_000, gt=0, description="Largest request body.")
     http_allowed_hosts: tuple[str, ...] = Field((), description="Host names besides loopback that the API answers to.")
-    api_token_file: Path | None = Field(None, description="File with the bearer token; needed when the API is bound beyond loopback.")
+    api_token_file: Path | None = Field(
+        None, description="File with the bearer token; needed when the API is bound beyond loopback."
+    )
 
     smtp_host: str = Field("127.0.0.1", description="Address of the SMTP gateway.")
     smtp_port: int = Field(2525, ge=0, le=65535, description="Port of the SMTP gateway; 0 takes a free one.")
     smtp_max_bytes: int = Field(80_000_000, gt=0, description="Largest mail accepted.")
     smtp_tls_certificate: Path | None = Field(None, description="PEM certificate chain; switches STARTTLS on.")
     smtp_tls_key: Path | None = Field(None, description="PEM key of the certificate.")
-    smtp_users_file: Path | None = Field(None, description="Lines `user:scrypt-hash` (see `otel-autopilot serve --help`); switches AUTH on.")
+    smtp_users_file: Path | None = Field(
+        None, description="Lines `user:scrypt-hash` (see `otel-autopilot serve --help`); switches AUTH on."
+    )
     smtp_require_auth: bool = Field(False, description="Refuse MAIL before AUTH.")
     smtp_recipients: tuple[str, ...] = Field(
         (), description="Addresses or @domains the gateway takes mail for; empty: any on loopback, none elsewhere."
@@ -114,8 +120,12 @@ class Settings(BaseSettings):
 
     max_concurrent_runs: int = Field(50, ge=1, description="Runs worked on at once.")
     stage_attempts: int = Field(3, ge=1, le=20, description="Attempts at a stage that fails in a way that may pass.")
-    drain_seconds: float = Field(20.0, ge=0, description="How long SIGTERM waits for runs in flight; the rest resume at the next start.")
-    executor_id: str | None = Field(None, description="Stable name of this process among those on one database; default: made once in data_dir.")
+    drain_seconds: float = Field(
+        20.0, ge=0, description="How long SIGTERM waits for runs in flight; the rest resume at the next start."
+    )
+    executor_id: str | None = Field(
+        None, description="Stable name of this process among those on one database; default: made once in data_dir."
+    )
     late_after_seconds: float = Field(300.0, gt=0, description="An unfinished email older than this counts as bad.")
 
     pseudonym_key_file: Path | None = Field(None, description="Key of the pseudonyms; default: made (0600) in data_dir.")

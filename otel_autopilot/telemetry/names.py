@@ -117,16 +117,25 @@ STAGE_SPANS = {
     stage: SpanName(stage, "INTERNAL", f"One attempt at the {stage} stage.", (*_ATTEMPT, ATTEMPT_LOST)) for stage in STAGES
 }
 # What the stages did. Each stage's package uses the names of its own section.
-EMAIL_PARSE = SpanName("email.parse", "INTERNAL", "MIME parsing.", (EMAIL_PARTS, EMAIL_ATTACHMENTS, EMAIL_FORWARDED, EMAIL_SKIPPED, EMAIL_DEFECTS))
+EMAIL_PARSE = SpanName(
+    "email.parse", "INTERNAL", "MIME parsing.", (EMAIL_PARTS, EMAIL_ATTACHMENTS, EMAIL_FORWARDED, EMAIL_SKIPPED, EMAIL_DEFECTS)
+)
 EMAIL_ROUTE = SpanName("email.route", "INTERNAL", "Routing rules.", (EMAIL_RULE, WORKFLOW))
 EMAIL_VERIFY = SpanName("email.verify", "INTERNAL", "DKIM verification of an allow-listed sender.", (EMAIL_TRUSTED,))
-SMTP_RECEIVE = SpanName("smtp receive", "SERVER", "One mail taken by the gateway: a trace of its own, linked.", (EMAIL_SIZE, SMTP_CODE))
+SMTP_RECEIVE = SpanName(
+    "smtp receive", "SERVER", "One mail taken by the gateway: a trace of its own, linked.", (EMAIL_SIZE, SMTP_CODE)
+)
 _DOCUMENT = (DOCUMENT_PART, DOCUMENT_KIND, DOCUMENT_SIZE, DOCUMENT_CHARACTERS, DOCUMENT_TABLES, DOCUMENT_LINKS, ERROR_TYPE)
 TEXT_EXTRACT = SpanName("text.extract", "INTERNAL", "Plain text read.", _DOCUMENT)
 HTML_EXTRACT = SpanName("html.extract", "INTERNAL", "HTML turned into readable text.", _DOCUMENT)
 PDF_EXTRACT = SpanName("pdf.extract", "INTERNAL", "PDF turned into text.", (*_DOCUMENT, DOCUMENT_PAGES))
 PDF_PAGES = SpanName("pdf.pages", "INTERNAL", "A piece of consecutive pages.", (PDF_FIRST_PAGE, PDF_LAST_PAGE, DOCUMENT_CHARACTERS))
-DIGEST_SUMMARIZE = SpanName("digest.summarize", "INTERNAL", "Sentences scored and chosen.", (DIGEST_METHOD, DIGEST_SENTENCES, DIGEST_KEY_POINTS, DIGEST_FALLBACK))
+DIGEST_SUMMARIZE = SpanName(
+    "digest.summarize",
+    "INTERNAL",
+    "Sentences scored and chosen.",
+    (DIGEST_METHOD, DIGEST_SENTENCES, DIGEST_KEY_POINTS, DIGEST_FALLBACK),
+)
 DIGEST_RENDER = SpanName("digest.render", "INTERNAL", "Markdown, HTML and plain text written.")
 _TRY = (DELIVERY_TARGET, DELIVERY_RECIPIENT, DELIVERY_OUTCOME, DELIVERY_TRY, SERVER_ADDRESS, SERVER_PORT, ERROR_TYPE)
 SMTP_SEND = SpanName("smtp send", "CLIENT", "One try at an SMTP server.", (*_TRY, SMTP_CODE))
@@ -143,10 +152,16 @@ STAGE_DURATION = Metric("autopilot.stage.duration", "histogram", "s", "Work of o
 STAGE_QUEUE_DURATION = Metric("autopilot.stage.queue.duration", "histogram", "s", "Ready until started.", (STAGE, WORKFLOW))
 EMAIL_DURATION = Metric("autopilot.email.duration", "histogram", "s", "First byte to last delivery.", (OUTCOME, WORKFLOW))
 EMAILS_RECEIVED = Metric("autopilot.emails.received", "counter", "{email}", "Emails taken, from the run store.", (WORKFLOW,))
-EMAILS_DELIVERED = Metric("autopilot.emails.delivered", "counter", "{email}", "Emails that ended well, from the run store.", (WORKFLOW,))
-EMAILS_FAILED = Metric("autopilot.emails.failed", "counter", "{email}", "Emails that ended badly, from the run store.", (WORKFLOW, OUTCOME))
+EMAILS_DELIVERED = Metric(
+    "autopilot.emails.delivered", "counter", "{email}", "Emails that ended well, from the run store.", (WORKFLOW,)
+)
+EMAILS_FAILED = Metric(
+    "autopilot.emails.failed", "counter", "{email}", "Emails that ended badly, from the run store.", (WORKFLOW, OUTCOME)
+)
 EMAILS_OVERDUE = Metric("autopilot.emails.overdue", "gauge", "{email}", "Unfinished emails past their limit.", (WORKFLOW,))
-OLDEST_UNFINISHED = Metric("autopilot.emails.oldest_unfinished.age", "gauge", "s", "Age of the oldest unfinished email; 0 when there is none.")
+OLDEST_UNFINISHED = Metric(
+    "autopilot.emails.oldest_unfinished.age", "gauge", "s", "Age of the oldest unfinished email; 0 when there is none."
+)
 
 METRICS: tuple[Metric, ...] = (
     STAGE_DURATION, STAGE_QUEUE_DURATION, EMAIL_DURATION, EMAILS_RECEIVED, EMAILS_DELIVERED, EMAILS_FAILED, EMAILS_OVERDUE,

@@ -1,0 +1,264 @@
+"""One walk through a workflow: the only code that takes an email from stage to stage.
+
+Where it runs is somebody else's business: under the durable engine every stage is a checkpoint of DBOS and every attempt a
+row in the run store; under `trace` both live in memory. The walk itself issues its calls in an order that depends on the
+workflow's text alone, because a recovered run is replayed by call order.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import tenacity
+from loguru import logger
+from opentelemetry import trace
+from opentelemetry.trace import Link
+
+from otel_autopilot.errors import AutopilotError, EmailError, StageError, WorkError
+from otel_autopilot.pipeline.blobs import BlobStore
+from otel_autopilot.pipeline.email.stage import known_values
+from otel_autopilot.pipeline.messages import Delivery, Digest, Email, Ingested, Message, RawEmail
+from otel_autopilot.telemetry import names
+from otel_autopilot.telemetry import run as run_trace
+from otel_autopilot.telemetry.propagation import mail_origin
+from otel_autopilot.telemetry.pseudonyms import pseudonym
+from otel_autopilot.telemetry.redaction import learn
+from otel_autopilot.telemetry.run import RunIdentity
+from otel_autopilot.workflow.definition import Workflow
+from otel_autopilot.workflow.outcomes import row_of
+from otel_autopilot.workflow.runs import BegunAttempt, RunError, RunState
+
+#: What each agent hands on. A checkpoint holds the message's hash; the message lives in the blob store.
+MESSAGES: dict[str, type[Message]] = {
+    "email_agent": Email,
+    "ingestion_agent": Ingested,
+    "digest_agent": Digest,
+    "delivery_agent": Delivery,
+}
+
+#: Runs a step of the walk, or hands back what the step returned before a crash.
+Checkpoint = Callable[[str, Callable[[], Awaitable[dict[str, Any]]]], Awaitable[dict[str, Any]]]
+
+
+class Journal(Protocol):
+    """Keeps the attempts of a run. Ids are kept before the work starts."""
+
+    async def begin_attempt(
+        self, run_id: str, stage: str, *, span_id: str, ready_unix_nano: int, started_unix_nano: int, executor_id: str
+    ) -> BegunAttempt:
+        """Store that an attempt starts; returns its number and the attempts before it that were lost."""
+
+    async def end_attempt(self, run_id: str, stage: str, number: int, *, ended_unix_nano: int, outcome: str) -> None:
+        """Store that it ended."""
+
+
+class Agents(Protocol):
+    """Does the work of a stage."""
+
+    async def work(self, agent: str, run: Walk) -> Message:
+        """Do one agent's work on what the stages before it made; raises StageError or WorkError."""
+
+
+@dataclass
+class Walk:
+    """A run under way: what came in and what each stage has made of it."""
+
+    identity: RunIdentity
+    raw: RawEmail
+    workflow: Workflow
+    conflict: bool = False
+    links: tuple[Link, ...] = ()
+    made: dict[str, Message] = field(default_factory=dict)
+
+    @property
+    def email(self) -> Email | None:
+        """The parsed mail, once the email stage is done."""
+        message = self.made.get("email_agent")
+        return message if isinstance(message, Email) else None
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a run ended."""
+
+    state: RunState
+    ended_unix_nano: int
+    error: RunError | None
+    digest: Digest | None
+    delivery: Delivery | None
+
+
+class Walker:
+    """Takes runs through their workflow.
+
+    Arguments:
+        attempts: how often a stage that fails in a way that may pass is tried.
+        commit: called when an attempt's spans have ended and before its checkpoint is written: makes them safe.
+        backoff_seconds: the wait before the second attempt; it doubles, up to 30 s.
+    """
+
+    def __init__(
+        self,
+        agents: Agents,
+        journal: Journal,
+        blobs: BlobStore,
+        *,
+        attempts: int = 3,
+        executor_id: str = "",
+        commit: Callable[[], Awaitable[None]] | None = None,
+        backoff_seconds: float = 0.5,
+    ) -> None:
+        self._agents = agents
+        self._journal = journal
+        self._blobs = blobs
+        self._attempts = attempts
+        self._executor_id = executor_id
+        self._commit = commit
+        self._backoff_seconds = backoff_seconds
+
+    async def walk(self, walk: Walk, checkpoint: Checkpoint) -> Finished:
+        """Take the run through its stages; the root span is `finish`'s to emit."""
+        ready = walk.raw.envelope.stored_unix_nano
+        error: RunError | None = None
+        for step in walk.workflow.steps:
+            result = await checkpoint(step.id, lambda step=step, ready=ready: self._stage(walk, step.id, step.agent, ready))
+            ready = int(result["ended_unix_nano"])
+            if "error" in result:
+                error = RunError(**result["error"])
+                break
+            if step.agent not in walk.made:
+                walk.made[step.agent] = self._load(step.agent, result["blob"])
+        return self._ended(walk, ready, error)
+
+    async def _stage(self, walk: Walk, stage: str, agent: str, ready: int) -> dict[str, Any]:
+        """All attempts at one stage; what it returns is the checkpoint."""
+        outcome: dict[str, Any] = {}
+        tries = tenacity.AsyncRetrying(
+            stop=tenacity.stop_after_attempt(self._attempts),
+            wait=tenacity.wait_exponential_jitter(self._backoff_seconds, max=30.0, jitter=self._backoff_seconds),
+            retry=tenacity.retry_if_result(lambda result: bool(result.get("retryable"))),
+            retry_error_callback=lambda state: state.outcome.result() if state.outcome else outcome,
+        )
+        outcome = await tries(self._attempt, walk, stage, agent, ready)
+        outcome.pop("retryable", None)
+        return outcome
+
+    async def _attempt(self, walk: Walk, stage: str, agent: str, ready: int) -> dict[str, Any]:
+        run, workflow = walk.identity, walk.workflow.name
+        span_id = run_trace.new_span_id()
+        started = time.time_ns()
+        begun = await self._journal.begin_attempt(
+            run.run_id, stage, span_id=f"{span_id:016x}", ready_unix_nano=ready, started_unix_nano=started,
+            executor_id=self._executor_id,
+        )  # fmt: skip
+        for lost in begun.lost:
+            run_trace.emit_lost_attempt(
+                run, stage, lost.number, span_id=int(lost.span_id, 16), workflow=workflow,
+                ready_unix_nano=lost.ready_unix_nano, started_unix_nano=lost.started_unix_nano,
+                lost_unix_nano=lost.ended_unix_nano or started, executor=lost.executor_id,
+            )  # fmt: skip
+        result: dict[str, Any] = {}
+        outcome = "failed"
+        try:
+            with run_trace.attempt(
+                run, stage, begun.number, span_id=span_id, workflow=workflow, ready_unix_nano=begun.ready_unix_nano,
+                started_unix_nano=started, executor=self._executor_id,
+            ):  # fmt: skip
+                if walk.email is not None:
+                    learn(*known_values(walk.email))
+                message = await self._agents.work(agent, walk)
+                self._check_workflow(message, walk)
+                walk.made[agent] = message
+                blob = self._blobs.put(message.model_dump_json().encode())
+                result["blob"] = blob.sha256
+                logger.bind(stage=stage, attempt=begun.number).info("{} done", stage)
+            outcome = "success"
+        except (StageError, WorkError) as error:
+            rejected = getattr(error, "rejected", False)
+            outcome = "rejected" if rejected else "failed"
+            result = {
+                "error": {"type": type(error).__qualname__, "message": str(error), "stage": stage, "rejected": rejected},
+                "retryable": getattr(error, "retryable", False),
+            }
+        except Exception as error:  # noqa: BLE001  # a fault of ours fails this run, with its trace, and no other
+            logger.opt(exception=error).error("{} failed unexpectedly", stage)
+            kind = type(error).__qualname__
+            result = {
+                "error": {"type": kind, "message": f"unexpected {kind} in {stage}", "stage": stage, "rejected": False},
+                "retryable": isinstance(error, OSError),
+            }
+        finally:
+            ended = time.time_ns()
+            if self._commit is not None:
+                await self._commit()
+            await self._journal.end_attempt(run.run_id, stage, begun.number, ended_unix_nano=ended, outcome=outcome)
+        result["ended_unix_nano"] = ended
+        return result
+
+    @staticmethod
+    def _check_workflow(message: Message, walk: Walk) -> None:
+        if isinstance(message, Email) and message.workflow != walk.workflow.name:
+            raise EmailError(
+                f"routing rule {message.rule!r} names workflow {message.workflow!r}: expected {walk.workflow.name!r}"
+            )
+
+    def _load(self, agent: str, sha256: str) -> Message:
+        try:
+            return MESSAGES[agent].model_validate_json(self._blobs.path_of(sha256).read_bytes())
+        except FileNotFoundError as error:
+            raise AutopilotError(f"{agent}: its result {sha256[:12]} was erased; the run can't go on") from error
+
+    @staticmethod
+    def _ended(walk: Walk, ended: int, error: RunError | None) -> Finished:
+        digest, delivery = walk.made.get("digest_agent"), walk.made.get("delivery_agent")
+        state: RunState = "success"
+        if error is not None:
+            state = "rejected" if error.rejected else "failed"
+        elif isinstance(delivery, Delivery):
+            outcomes = {item.outcome for item in delivery.outcomes}
+            if "uncertain" in outcomes:
+                state = "uncertain"
+            elif "failed" in outcomes:
+                state = "partial_success"
+        return Finished(
+            state,
+            ended,
+            error,
+            digest if isinstance(digest, Digest) else None,
+            delivery if isinstance(delivery, Delivery) else None,
+        )
+
+
+def emit_root(walk: Walk, finished: Finished) -> None:
+    """Emit the root span of a finished run."""
+    email, raw = walk.email, walk.raw
+    links: Sequence[Link] = walk.links
+    if email is not None:
+        origin = mail_origin(email.traceparent, email.tracestate, trusted=walk.identity.parent is not None)
+        links = (*links, origin.link) if origin.link is not None else links
+    run_trace.emit_root(
+        walk.identity,
+        ended_unix_nano=finished.ended_unix_nano,
+        outcome=row_of(finished.state).outcome or "failed",
+        workflow=walk.workflow.name,
+        state_name=finished.state,
+        error=(finished.error.type, finished.error.message) if finished.error else None,
+        links=links,
+        known=known_values(email) if email is not None else (),
+        values={
+            names.EMAIL_SOURCE: raw.envelope.source,
+            names.EMAIL_SIZE: raw.blob.size_bytes,
+            names.EMAIL_MESSAGE_ID: pseudonym(email.message_id) if email is not None and email.message_id else None,
+            names.EMAIL_SENDER: pseudonym(email.sender.address) if email is not None and email.sender is not None else None,
+            names.EMAIL_CONFLICT: walk.conflict or None,
+        },
+    )
+
+
+def current_link() -> tuple[Link, ...]:
+    """A link to the current span (the server span that took the mail in), or none."""
+    context = trace.get_current_span().get_span_context()
+    return (Link(context),) if context.is_valid else ()
