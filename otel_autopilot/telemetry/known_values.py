@@ -49,8 +49,9 @@ LONG, HEAD = 32, 24
 
 _BLANKS = str.maketrans("_+", "  ")
 _PREFIX = re.compile(
-    r"^(?:\s*(?:re|fwd?|aw|wg|sv|vs|antw|tr|rif|ref|res|enc|odp|pd|回复|转发|答复)\s*(?:\[\d+\]|\(\d+\))?\s*[::]|\s*\[[^\]]{1,60}\])+\s*",
-    re.I,
+    r"^(?:\s*(?:re|fwd?|aw|wg|sv|vs|antw|tr|rif|ref|res|enc|odp|pd|回复|转发|答复)\s*(?:\[\d+\]|\(\d+\))?\s*[:\uff1a]"
+    r"|\s*\[[^\]]{1,60}\])+\s*",
+    re.IGNORECASE,
 )
 _MAILBOX = re.compile(r"^\s*\"?(.*?)\"?\s*<([^<>]+)>\s*$", re.S)
 _COMMON_ENGLISH = """
@@ -66,13 +67,13 @@ _COMMON_ENGLISH = """
     submit success summary support survey system task team test testing text thank thanks this ticket time timeout title today
     tomorrow training type undefined unknown untitled update updates upgrade urgent user users value version video warning web
     webmaster week weekly welcome with work world yesterday your
-""".split()  # fmt: skip
+"""
 
 
 @cache
 def _common() -> frozenset[str]:
     """Words too common to be looked for inside of other strings."""
-    words = {*_COMMON_ENGLISH, *keyword.kwlist, *dir(builtins)}
+    words = {*_COMMON_ENGLISH.split(), *keyword.kwlist, *dir(builtins)}
     for declared in vars(names).values():
         if isinstance(declared, names.Attribute | names.SpanName | names.Metric):
             words.update(re.findall(r"\w+", f"{declared.name} {declared.brief}"))
@@ -134,8 +135,11 @@ class KnownValues:
             found += [(*unescaped.source_span(start, end), by) for start, end, by in self.find(unescaped.text)]
         for start, end, decoded in encodings.encoded_words(text):
             found += [(start, end, by) for _, _, by in self.find(decoded)[:1]]
-        for start, end, decoded in encodings.base64_runs(text):
-            found += [(start, end, by) for _, _, by in self.find(decoded)[:1]]
+        runs = list(encodings.base64_runs(text))
+        # Nearly every word might be base64: one search through all of them together says whether to look at each.
+        if runs and ((runs[0][0], runs[-1][1]) == (0, len(text)) or self.find("\0".join(decoded for _, _, decoded in runs))):
+            for start, end, decoded in runs:
+                found += [(start, end, by) for _, _, by in self.find(decoded)[:1]]
         return found
 
     def find(self, text: str) -> list[Found]:
