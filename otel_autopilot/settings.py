@@ -62,6 +62,7 @@ class Settings(BaseSettings):
         default_factory=lambda: _xdg("XDG_DATA_HOME", ".local/share") / "otel-autopilot",
         description="Where mail, runs and traces are kept (mode 0700).",
     )
+    work_dir: Path | None = Field(None, description="Where mail and runs are kept, apart from telemetry; default: data_dir.")
     service_name: str = Field("otel-autopilot", description="service.name of everything emitted.")
     collector: str | None = Field(
         None, description="OTLP endpoint; when set, telemetry goes there instead of to the embedded store."
@@ -137,6 +138,11 @@ class Settings(BaseSettings):
     log_file: Path | None = Field(None, description="JSON lines, rotated; default: stderr, for people.")
 
     @property
+    def directory(self) -> Path:
+        """Where mail and runs are kept."""
+        return self.work_dir or self.data_dir
+
+    @property
     def traces_db(self) -> Path:
         """The embedded trace store."""
         return self.data_dir / "telemetry.db"
@@ -144,17 +150,17 @@ class Settings(BaseSettings):
     @property
     def runs_db(self) -> Path:
         """Runs, attempts and delivery intents."""
-        return self.data_dir / "runs.db"
+        return self.directory / "runs.db"
 
     @property
     def engine_db(self) -> Path:
         """The durable engine's own database."""
-        return self.data_dir / "engine.db"
+        return self.directory / "engine.db"
 
     @property
     def blobs_dir(self) -> Path:
         """Mail, its parts, documents."""
-        return self.data_dir / "blobs"
+        return self.directory / "blobs"
 
     @classmethod
     def settings_customise_sources(

@@ -20,6 +20,8 @@ _SIMPLE = {"n": "\n", "r": "\r", "t": "\t"}
 #: Runs that may be base64 (RFC 4648, both alphabets), broken into lines or not.
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{6,}+(?:(?:\r?\n|\\r\\n|\\n)[A-Za-z0-9+/_-]{4,}+)*+={0,2}")
 _NOT_BASE64 = re.compile(r"\\r|\\n|[\r\n=]")
+#: Keeps runs apart when they are decoded together: it encodes null bytes.
+_BETWEEN_RUNS = "AAAA"
 _URL_SAFE = str.maketrans("-_", "+/")
 
 #: Encoded words (RFC 2047) that follow one another are one text.
@@ -119,17 +121,24 @@ def _decode_word(charset: str, encoding: str, payload: str) -> str:
         return _text(content)
 
 
-def base64_runs(source: str, *, capitals_only: bool = False) -> Iterator[tuple[int, int, str]]:
-    """Start and end of each run that may be base64, with what it decodes to from one of its first four characters.
+def base64_text(source: str) -> str:
+    """What all runs that may be base64 decode to, from each of the four places where a group of four may begin, in one text.
 
-    A run comes up to four times, once for each place where a group of four may begin. ``capitals_only`` leaves out runs
-    without a capital letter, which encode neither an "@" nor seven digits in a row.
+    Nearly every word may be base64, so this is for a quick look whether `base64_runs` is worth while.
+    """
+    digits = _NOT_BASE64.sub("", _BETWEEN_RUNS.join(_BASE64.findall(source))).translate(_URL_SAFE)
+    if not digits:
+        return ""
+    return b"\0".join(_unbase64(digits[offset:]) for offset in range(4)).decode("utf-8", "replace")
+
+
+def base64_runs(source: str) -> Iterator[tuple[int, int, str]]:
+    """Start and end of each run that may be base64, with what it decodes to.
+
+    A run comes up to four times, once for each place where a group of four may begin.
     """
     for run in _BASE64.finditer(source):
-        digits = run.group()
-        if capitals_only and digits.lower() == digits:
-            continue
-        digits = _NOT_BASE64.sub("", digits).translate(_URL_SAFE)
+        digits = _NOT_BASE64.sub("", run.group()).translate(_URL_SAFE)
         for offset in range(4):
             decoded = _unbase64(digits[offset:])
             if decoded:

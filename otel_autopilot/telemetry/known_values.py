@@ -135,10 +135,9 @@ class KnownValues:
             found += [(*unescaped.source_span(start, end), by) for start, end, by in self.find(unescaped.text)]
         for start, end, decoded in encodings.encoded_words(text):
             found += [(start, end, by) for _, _, by in self.find(decoded)[:1]]
-        runs = list(encodings.base64_runs(text))
-        # Nearly every word might be base64: one search through all of them together says whether to look at each.
-        if runs and ((runs[0][0], runs[-1][1]) == (0, len(text)) or self.find("\0".join(decoded for _, _, decoded in runs))):
-            for start, end, decoded in runs:
+        hidden = encodings.base64_text(text)
+        if hidden and (" " not in text or self.find(hidden)):
+            for start, end, decoded in encodings.base64_runs(text):
                 found += [(start, end, by) for _, _, by in self.find(decoded)[:1]]
         return found
 

@@ -63,7 +63,11 @@ class BuiltInAgents:
                 )
             case "ingestion_agent":
                 return await ingest(
-                    _made(run, "email_agent", Email), pool=self._pool, blobs=self._blobs, limits=self._limits, progress=self._progress
+                    _made(run, "email_agent", Email),
+                    pool=self._pool,
+                    blobs=self._blobs,
+                    limits=self._limits,
+                    progress=self._progress,
                 )
             case "digest_agent":
                 return await make_digest(

@@ -45,7 +45,7 @@ class JsonSerializer(Serializer):
         """JSON text; an exception becomes its type and message."""
         return json.dumps(data, default=_plain)
 
-    def deserialize(cls, serialized_data: str) -> Any:  # noqa: N805  # named so in the base class
+    def deserialize(cls, serialized_data: str) -> Any:  # named so in the base class
         """The value."""
         value = json.loads(serialized_data)
         if isinstance(value, dict) and set(value) == {"__exception__", "message"}:
@@ -149,7 +149,8 @@ class Engine:
         for run_id in await self.store.unstarted():
             self._enqueue(run_id)
         self._dispatchers = [
-            asyncio.create_task(self._dispatch(), name=f"autopilot-dispatch-{number}") for number in range(self._max_concurrent_runs)
+            asyncio.create_task(self._dispatch(), name=f"autopilot-dispatch-{number}")
+            for number in range(self._max_concurrent_runs)
         ]
 
     async def accept(self, raw: RawEmail) -> Accepted:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from otel_autopilot.errors import EmailError
 from otel_autopilot.pipeline.blobs import BlobStore
 from otel_autopilot.pipeline.messages import RawEmail
 from otel_autopilot.telemetry.holding import holding
@@ -68,11 +69,14 @@ class OnceRunner:
         self._walker = Walker(agents, self._journal, blobs, attempts=stage_attempts)
         self._trusted_senders = trusted_senders
 
-    async def run(self, raw: RawEmail) -> Once:
-        """Run one mail to its end; a failure of the mail is in the result, never raised."""
+    async def run(self, raw: RawEmail, unreadable: EmailError | None = None) -> Once:
+        """Run one mail to its end; a failure of the mail is in the result, never raised.
+
+        ``unreadable`` says why the bytes could not be had: the run then fails in its email stage, with a trace like any other.
+        """
         header = await asyncio.to_thread(read_header, raw.blob.path)
         identity = await identity_of(raw, header, self._trusted_senders)
-        walk = Walk(identity=identity, raw=raw, workflow=read_workflow(EMAIL_DIGEST))
+        walk = Walk(identity=identity, raw=raw, workflow=read_workflow(EMAIL_DIGEST), unreadable=unreadable)
         with holding():
             finished = await self._walker.walk(walk, _straight)
             emit_root(walk, finished)

@@ -71,6 +71,8 @@ class Walk:
     workflow: Workflow
     conflict: bool = False
     links: tuple[Link, ...] = ()
+    unreadable: EmailError | None = None
+    """Why the mail's bytes could not be had."""
     made: dict[str, Message] = field(default_factory=dict)
 
     @property
@@ -169,6 +171,8 @@ class Walker:
             ):  # fmt: skip
                 if walk.email is not None:
                     learn(*known_values(walk.email))
+                if walk.unreadable is not None:
+                    raise walk.unreadable
                 message = await self._agents.work(agent, walk)
                 self._check_workflow(message, walk)
                 walk.made[agent] = message
@@ -201,9 +205,7 @@ class Walker:
     @staticmethod
     def _check_workflow(message: Message, walk: Walk) -> None:
         if isinstance(message, Email) and message.workflow != walk.workflow.name:
-            raise EmailError(
-                f"routing rule {message.rule!r} names workflow {message.workflow!r}: expected {walk.workflow.name!r}"
-            )
+            raise EmailError(f"routing rule {message.rule!r} names workflow {message.workflow!r}: expected {walk.workflow.name!r}")
 
     def _load(self, agent: str, sha256: str) -> Message:
         try:

@@ -1,0 +1,166 @@
+"""The command line: what each command takes. What it does is in the module of its name."""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from otel_autopilot import __version__
+from otel_autopilot.errors import AutopilotError, SettingsError, SourceError, StoreError
+
+app = typer.Typer(
+    name="otel-autopilot",
+    help="Trace your email pipeline: Email, Ingestion, Digest, Delivery as one OpenTelemetry trace.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Collector = Annotated[
+    str | None,
+    typer.Option("--collector", metavar="URL", help="Send OTLP there instead of to the embedded store (gRPC by default)."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON for machines, on stdout.")]
+
+
+class Fault(StrEnum):
+    """What `demo` can break."""
+
+    SLOW_PDF = "slow-pdf"
+    HOSTILE_PDF = "hostile-pdf"
+    SMTP_REFUSING = "smtp-refusing"
+    SLOW_DIGEST = "slow-digest"
+    WORKER_KILLED = "worker-killed"
+    BACKEND_AWAY = "backend-away"
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"otel-autopilot {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    pass
+
+
+@app.command(epilog="Example: `otel-autopilot demo --fault smtp-refusing`")
+def demo(
+    fault: Annotated[Fault | None, typer.Option("--fault", help="Break something, and see how the trace shows it.")] = None,
+) -> None:
+    """Send one real email through the whole pipeline and show its trace."""
+    from otel_autopilot.cli.demo import demo as run_demo
+
+    raise typer.Exit(run_demo(fault.value if fault else None))
+
+
+@app.command(epilog="Example: `otel-autopilot trace mail.eml newsletters/ --json > traces.jsonl`")
+def trace(
+    source: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Mail files, folders of mail, Maildirs or mboxes.")],
+    as_json: AsJson = False,
+    deliver_to: Annotated[
+        list[str] | None,
+        typer.Option("--deliver-to", metavar="TARGET", help="A folder, maildir:PATH, smtp://host:port or https://...; repeatable."),
+    ] = None,
+    collector: Collector = None,
+    skip: Annotated[int, typer.Option("--skip", min=0, help="Leave out the first N mails (to go on after Ctrl-C).")] = 0,
+) -> None:
+    """Take each mail through the pipeline as a fresh run and show its trace."""
+    from otel_autopilot.cli.trace import trace as run_trace
+
+    raise typer.Exit(run_trace(source, as_json=as_json, deliver_to=deliver_to or [], collector=collector, skip=skip))
+
+
+@app.command(epilog="Example: `otel-autopilot show 7f3c2a1b`")
+def show(
+    key: Annotated[
+        str, typer.Argument(metavar="RUN|TRACE|MESSAGE-ID", help="A run id, a trace id (8 or more digits) or a Message-ID.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Show a stored trace again."""
+    from otel_autopilot.cli.show import show as run_show
+
+    raise typer.Exit(run_show(key, as_json=as_json))
+
+
+@app.command(name="list", epilog="Example: `otel-autopilot list --outcome failed`")
+def list_(
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many.")] = 20,
+    outcome: Annotated[str | None, typer.Option("--outcome", help="Only success, failed or rejected.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the latest traces in the embedded store."""
+    from otel_autopilot.cli.show import list_traces
+
+    raise typer.Exit(list_traces(limit=limit, outcome=outcome, as_json=as_json))
+
+
+@app.command(epilog="Example: `otel-autopilot serve --deliver-to digests/ --watch ~/Maildir`")
+def serve(
+    deliver_to: Annotated[
+        list[str] | None, typer.Option("--deliver-to", metavar="TARGET", help="Where digests go; repeatable.")
+    ] = None,
+    watch: Annotated[
+        list[Path] | None, typer.Option("--watch", metavar="FOLDER", help="Folder or Maildir to take mail from.")
+    ] = None,
+    collector: Collector = None,
+    http_port: Annotated[int | None, typer.Option("--http-port", min=0, max=65535, help="Port of the API [8025].")] = None,
+    smtp_port: Annotated[int | None, typer.Option("--smtp-port", min=0, max=65535, help="Port of the SMTP gateway [2525].")] = None,
+    ready_file: Annotated[
+        Path | None, typer.Option("--ready-file", metavar="FILE", help="Write the ports and the pid there, as JSON, once ready.")
+    ] = None,
+) -> None:
+    """Run the gateway, the pipeline and the API until SIGTERM or Ctrl-C."""
+    from otel_autopilot.cli.serve import serve as run_serve
+
+    raise typer.Exit(
+        run_serve(
+            deliver_to=deliver_to, watch=watch, collector=collector, http_port=http_port, smtp_port=smtp_port, ready_file=ready_file
+        )
+    )
+
+
+@app.command(epilog="Example: `otel-autopilot erase '<id@example.org>'`")
+def erase(
+    key: Annotated[str, typer.Argument(metavar="RUN|MESSAGE-ID|ADDRESS", help="A run id, a Message-ID or a sender's address.")],
+    as_json: AsJson = False,
+) -> None:
+    """Erase what is kept of an email: its content, its checkpoints and its digest."""
+    from otel_autopilot.cli.erase import erase as run_erase
+
+    raise typer.Exit(run_erase(key, as_json=as_json))
+
+
+@app.command(epilog="Example: `otel-autopilot doctor --json`")
+def doctor(as_json: AsJson = False) -> None:
+    """Print the settings and where each came from, what is reachable, and what telemetry was dropped."""
+    from otel_autopilot.cli.doctor import doctor as run_doctor
+
+    raise typer.Exit(run_doctor(as_json=as_json))
+
+
+def run() -> None:
+    """Run the command line; errors on purpose become one message and an exit code."""
+    try:
+        app()
+    except (SettingsError, SourceError, StoreError) as error:
+        sys.stderr.write(f"otel-autopilot: {error}\n")
+        raise SystemExit(2) from error
+    except AutopilotError as error:
+        sys.stderr.write(f"otel-autopilot: {error}\n")
+        raise SystemExit(1) from error
+    except BrokenPipeError:
+        # The reader has gone (`... | head`): nothing more to say, and Python must not complain at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None

@@ -1,0 +1,52 @@
+"""`show` and `list`: what the embedded store holds."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from otel_autopilot.local.listing import print_list
+from otel_autopilot.local.store import TraceStore
+from otel_autopilot.local.terminal import console, print_trace
+from otel_autopilot.settings import Settings
+from otel_autopilot.telemetry import pseudonyms
+
+
+def _store() -> TraceStore:
+    settings = Settings.load()
+    if settings.data_dir.is_dir():
+        pseudonyms.use(pseudonyms.load_pseudonyms(settings.data_dir, settings.pseudonym_key_file))
+    return TraceStore.open(settings.traces_db)
+
+
+def show(key: str, *, as_json: bool) -> int:
+    """Show the traces that a run id, a trace id or a Message-ID names; 1 when there is none."""
+    store = _store()
+    traces = store.find(key, pseudonyms.candidates(key))
+    if not traces:
+        sys.stderr.write(
+            "otel-autopilot: expected a run id, a trace id or a Message-ID of a stored trace: there is none by that name; try: otel-autopilot list\n"
+        )
+        return 1
+    for trace_id in traces:
+        spans, logs = store.trace(trace_id)
+        if as_json:
+            sys.stdout.write(
+                json.dumps({"trace_id": trace_id, "spans": [span.to_json() for span in spans]}, ensure_ascii=False) + "\n"
+            )
+        else:
+            print_trace(spans, logs, console())
+    return 0
+
+
+def list_traces(*, limit: int, outcome: str | None, as_json: bool) -> int:
+    """List the latest traces."""
+    rows = _store().latest(limit=limit, outcome=outcome)
+    if as_json:
+        for row in rows:
+            sys.stdout.write(json.dumps(row.to_json(), ensure_ascii=False) + "\n")
+    elif not rows:
+        sys.stderr.write("no traces are stored yet; try: otel-autopilot demo\n")
+    else:
+        print_list(rows, console())
+    return 0
