@@ -1,0 +1,138 @@
+"""Warm child processes for work that can hurt: large MIME, hostile PDFs, summaries of thousands of pages.
+
+One piece of work at a time in each child, with limits on its time and memory; a child that breaks is replaced, and only the
+work that broke it fails. The parent never runs such work itself and passes file paths, not megabytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import ctypes
+import multiprocessing
+import os
+import pickle
+import resource
+import signal
+from collections.abc import Callable
+from types import TracebackType
+from typing import ParamSpec, TypeVar
+
+from pebble import ProcessExpired, ProcessPool
+
+from otel_autopilot.errors import WorkCrashed, WorkLimit, WorkTimeout
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: prctl option: the signal a process gets when its parent dies (linux/prctl.h).
+_PR_SET_PDEATHSIG = 1
+#: What the fork server imports once, so that a replacement for a broken child starts warm.
+_PRELOAD = (
+    "otel_autopilot.pipeline.workers",
+    "otel_autopilot.pipeline.email.parse",
+    "otel_autopilot.pipeline.ingestion.html",
+    "otel_autopilot.pipeline.ingestion.pdf",
+    "otel_autopilot.pipeline.digest.summarize",
+)
+
+
+class WorkerPool:
+    """A pool of warm child processes.
+
+    Arguments:
+        processes: how many, and so how many pieces of work run at once; the rest wait in order.
+        memory_bytes: address space that a piece of work may add to what the child has when it starts.
+        timeout_seconds: limit of a piece of work, from its start, unless `run` is given another.
+
+    Children are started from a fork server (never a fork of this process and its threads), ignore Ctrl-C, which is the
+    parent's to handle, write nothing to the terminal, and die with the parent.
+    """
+
+    def __init__(self, *, processes: int, memory_bytes: int, timeout_seconds: float) -> None:
+        self._processes = processes
+        self._timeout_seconds = timeout_seconds
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(list(_PRELOAD))
+        self._pool = ProcessPool(max_workers=processes, initializer=_settle, initargs=(memory_bytes,), context=context)
+
+    async def start(self) -> None:
+        """Start the children and wait until they answer."""
+        await asyncio.gather(*(self.run(os.getpid, timeout_seconds=60.0) for _ in range(self._processes)))
+
+    async def run(self, function: Callable[P, T], *args: P.args, timeout_seconds: float | None = None, **kwargs: P.kwargs) -> T:
+        """Run a module-level function in a child and return what it returns.
+
+        Its exception is raised here. Raises WorkTimeout past the limit in seconds, WorkLimit past the memory limit,
+        WorkCrashed when the child died. Cancelling the call ends the work.
+        """
+        limit = timeout_seconds if timeout_seconds is not None else self._timeout_seconds
+        future = self._pool.schedule(_call, args=(function, args, kwargs), timeout=limit)
+        try:
+            return await asyncio.wrap_future(future)
+        except concurrent.futures.TimeoutError as error:
+            raise WorkTimeout(f"{_name(function)}: stopped after its limit of {limit:g} s") from error
+        except ProcessExpired as error:
+            raise WorkCrashed(f"{_name(function)}: its process died ({_how(error.exitcode)})") from None
+        except MemoryError:
+            raise WorkLimit(f"{_name(function)}: stopped at its memory limit") from None
+
+    async def close(self) -> None:
+        """Stop the children; work under way is ended."""
+        self._pool.stop()
+        await asyncio.to_thread(self._pool.join)
+
+    async def __aenter__(self) -> WorkerPool:
+        await self.start()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace_back: TracebackType | None) -> None:
+        await self.close()
+
+
+def _name(function: Callable[..., object]) -> str:
+    return getattr(function, "__name__", type(function).__name__).strip("_")
+
+
+def _how(exit_code: int | None) -> str:
+    if exit_code is None:
+        return "no exit code"
+    if exit_code < 0:
+        try:
+            return signal.Signals(-exit_code).name
+        except ValueError:
+            return f"signal {-exit_code}"
+    return f"exit code {exit_code}"
+
+
+def _settle(memory_bytes: int) -> None:
+    """Runs once in each child."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(ctypes, "CDLL") and os.name == "posix":
+        libc = ctypes.CDLL(None, use_errno=True)
+        if hasattr(libc, "prctl"):
+            libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    sink = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, 1)
+    os.dup2(sink, 2)
+    os.close(sink)
+    limit = _address_space_bytes() + memory_bytes
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _address_space_bytes() -> int:
+    import psutil
+
+    return int(psutil.Process().memory_info().vms)
+
+
+def _call(function: Callable[P, T], args: tuple[object, ...], kwargs: dict[str, object]) -> T:
+    try:
+        return function(*args, **kwargs)  # type: ignore[arg-type]
+    except Exception as error:
+        try:
+            pickle.loads(pickle.dumps(error))  # noqa: S301  # nosec B301  # our own exception, to see that it survives the way back
+        except Exception:  # noqa: BLE001  # whatever keeps it from being pickled: its name has to do
+            raise WorkCrashed(f"{_name(function)}: {type(error).__qualname__}") from None
+        raise
