@@ -9,11 +9,15 @@ from bisect import bisect_right
 from collections.abc import Iterator
 
 #: Escapes that stand for one or more characters each: percent (RFC 3986), quoted-printable (RFC 2045), HTML, JSON and Python.
+#: The first character comes first in the expression because that lets the search skip what can't be one.
 _ESCAPE = re.compile(
-    r"(?:%[0-9A-Fa-f]{2})+"
-    r"|(?:=[0-9A-Fa-f]{2}|=\r?\n)+"
-    r"|&(?:\#[0-9]{1,7}|\#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});"
-    r"|(?:\\u[0-9A-Fa-f]{4})+|(?:\\U[0-9A-Fa-f]{8})+|(?:\\x[0-9A-Fa-f]{2})+|\\[nrt\"'\\/]"
+    r"[%=&\\](?:"
+    r"(?<=%)[0-9A-Fa-f]{2}(?:%[0-9A-Fa-f]{2})*"
+    r"|(?<==)(?:[0-9A-Fa-f]{2}|\r?\n)(?:=(?:[0-9A-Fa-f]{2}|\r?\n))*"
+    r"|(?<=&)(?:\#[0-9]{1,7}|\#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});"
+    r"|(?<=\\)(?:u[0-9A-Fa-f]{4}(?:\\u[0-9A-Fa-f]{4})*|U[0-9A-Fa-f]{8}(?:\\U[0-9A-Fa-f]{8})*"
+    r"|x[0-9A-Fa-f]{2}(?:\\x[0-9A-Fa-f]{2})*|[nrt\"'\\/])"
+    r")"
 )
 _SIMPLE = {"n": "\n", "r": "\r", "t": "\t"}
 

@@ -47,6 +47,9 @@ BOUNDED_BELOW = 12
 #: Values from this length on are also found when only their first `HEAD` characters are there.
 LONG, HEAD = 32, 24
 
+#: Texts of one mail's telemetry that are remembered to hold none of its values.
+_MOST_CLEAN = 256
+
 _BLANKS = str.maketrans("_+", "  ")
 _PREFIX = re.compile(
     r"^(?:\s*(?:re|fwd?|aw|wg|sv|vs|antw|tr|rif|ref|res|enc|odp|pd|回复|转发|答复)\s*(?:\[\d+\]|\(\d+\))?\s*[:\uff1a]"
@@ -106,6 +109,7 @@ class KnownValues:
         self._lock = threading.Lock()
         self._values: dict[str, None] = {}
         self._compiled: tuple[tuple[_Needle, ...], dict[str, str]] | None = None
+        self._clean: set[str] = set()
 
     def __bool__(self) -> bool:
         return bool(self._values)
@@ -117,6 +121,7 @@ class KnownValues:
                 if value and value.strip():
                     self._values[value] = None
             self._compiled = None
+            self._clean = set()
 
     def scrub(self, text: str) -> str:
         """The text without the known values, plain or one level encoded. Never raises: what can't be processed goes whole."""
@@ -129,6 +134,8 @@ class KnownValues:
 
     def find_all(self, text: str) -> list[Found]:
         """Every place of a known value in the text, plain or one level encoded."""
+        if text in self._clean:
+            return []
         found = self.find(text)
         unescaped = encodings.unescape(text)
         if unescaped is not None:
@@ -139,6 +146,8 @@ class KnownValues:
         if hidden and (" " not in text or self.find(hidden)):
             for start, end, decoded in encodings.base64_runs(text):
                 found += [(start, end, by) for _, _, by in self.find(decoded)[:1]]
+        if not found and len(self._clean) < _MOST_CLEAN:
+            self._clean.add(text)
         return found
 
     def find(self, text: str) -> list[Found]:

@@ -47,7 +47,10 @@ _CARD_BRANDS = re.compile(
     r"|35\d{14}|(?:5[06-9]|6\d)\d{14,17}"
 )
 
-_CREDENTIAL_WORDS = r"(?:[\w-]*(?:passw(?:or)?d|passwort|passphrase|secret|api[_-]?key|apikey|access[_-]?key|private[_-]?key|token|credentials?)|pwd)"
+_CREDENTIAL_WORDS = (
+    r"(?:[\w-]*(?:passw(?:or)?d|passwort|passphrase|secret|api[_-]?key|apikey|access[_-]?key|private[_-]?key|token|credentials?)"
+    r"|pwd)"
+)
 _TOKENS = (
     re.compile(r"\bBearer\s+(?P<it>[\w.~+/=-]{6,})", re.IGNORECASE),
     re.compile(r"\beyJ[\w-]{5,}\.[\w-]{2,}(?:\.[\w-]*){1,3}"),  # JSON Web Token, RFC 7519
@@ -72,10 +75,11 @@ _TOKENS = (
     re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----[^-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?"),
 )
 #: Lower-case pieces of which every credential that `_TOKENS` knows has one.
-_TOKEN_HINTS = tuple(
-    "bearer basic eyj :// passw passp pwd secret key token credential authorization cookie sk- sk_ pk- pk_ rk- rk_ ghp_ gho_ ghu_ ghs_ ghr_"
-    " github_pat glpat npm_ hf_ pypi- dop_ xox akia asia aiza ya29 sg. begin".split(" ")
-)
+_TOKEN_HINTS = (
+    "bearer", "basic", "eyj", "://", "passw", "passp", "pwd", "secret", "key", "token", "credential", "authorization", "cookie",
+    "sk-", "sk_", "pk-", "pk_", "rk-", "rk_", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat", "glpat", "npm_", "hf_",
+    "pypi-", "dop_", "xox", "akia", "asia", "aiza", "ya29", "sg.",
+)  # fmt: skip
 _QUERY = re.compile(r"[?&;]\w+=")
 _BASIC = re.compile(r"\bBasic\s+([A-Za-z0-9+/_-]{6,}={0,2})", re.IGNORECASE)
 _OPAQUE = re.compile(r"(?<![\w+/=.-])[A-Za-z0-9_+-][A-Za-z0-9_+/-]{31,}={0,2}(?![\w+/-])")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,16 +19,21 @@ SAFE_TEXTS = frozenset(
     {*(span.name for span in names.SPANS), *(metric.name for metric in names.METRICS), names.SCOPE, "exception", ""}
 )
 
+#: What an address has around its "@", however short it is: enough to tell one from bytes that are no text.
+_AT = re.compile(r"[^\s\0\ufffd]@\w[\w.-]{2}")
 #: Seven digits, which a telephone number or a payment card has at least.
 _NUMBER = re.compile(
     r"\d[\s().\u00a0/-]*\d[\s().\u00a0/-]*\d[\s().\u00a0/-]*\d[\s().\u00a0/-]*\d[\s().\u00a0/-]*\d[\s().\u00a0/-]*\d"
 )
+_IDENTIFIER = re.compile(r"[A-Za-z_][\w.-]{0,63}", re.ASCII)
 #: How deep sequences and maps are followed; what lies deeper goes whole.
 _DEEPEST = 16
 #: Integers from here on may be payment cards.
 _LONG_INTEGER = 10**12
 
-Finder = Callable[[str], Iterator[Found]]
+#: Statements and routes come again and again: texts up to this length in which no pattern matched, and how many, are remembered.
+_LONGEST_REMEMBERED = 1024
+_MOST_REMEMBERED = 2048
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,7 @@ class Redactor:
         rules = rules or RedactionRules()
         self.keep_keys = SAFE_KEYS | frozenset(rules.keep_keys)
         given = rules.patterns.items() if isinstance(rules.patterns, Mapping) else ((REDACTED, one) for one in rules.patterns)
+        self._clean: set[str] = set()
         self._added = tuple((re.compile(expression), replacement) for replacement, expression in given)
 
     def text(self, text: str, known: KnownValues | None = None) -> str:
@@ -77,7 +83,14 @@ class Redactor:
             found = known.find_all(text)
             if found:
                 return found  # patterns see the text without them: a subject may hold a number
-        return self._find_patterns(text)
+        if text in self._clean:
+            return []
+        found = self._find_patterns(text)
+        if not found and len(text) <= _LONGEST_REMEMBERED:
+            if len(self._clean) >= _MOST_REMEMBERED:
+                self._clean.clear()
+            self._clean.add(text)
+        return found
 
     def _find_patterns(self, text: str) -> list[Found]:
         found = self._plain(text)
@@ -87,7 +100,7 @@ class Redactor:
         for start, end, decoded in encodings.encoded_words(text):
             found += [(start, end, by) for _, _, by in self._plain(decoded)[:1]]
         hidden = encodings.base64_text(text)
-        if hidden and ("@" in hidden or _NUMBER.search(hidden)):
+        if hidden and (_AT.search(hidden) or _NUMBER.search(hidden)):
             for start, end, decoded in encodings.base64_runs(text):
                 found += [(start, end, by) for _, _, by in self._personal(decoded)[:1]]
         if not found:
@@ -155,9 +168,8 @@ class Redactor:
             if key in self.keep_keys or value.__class__ in _PLAIN_NUMBERS:
                 continue
             new = self.value(value, known)
-            new_key = self.text(key, known) if key not in _seen_keys else key
-            if new_key == key and len(_seen_keys) < _MOST_SEEN_KEYS and not known:
-                _seen_keys.add(key)
+            # A key that is an identifier was written by a programmer: patterns are enough.
+            new_key = self.text(key, None if _IDENTIFIER.fullmatch(key) else known)
             if new is not value or new_key != key:
                 if cleaned is None:
                     cleaned = dict(attributes)
@@ -168,6 +180,3 @@ class Redactor:
 
 
 _PLAIN_NUMBERS = frozenset({bool, float})
-#: Keys of attributes that were looked through and are clean.
-_seen_keys: set[str] = set()
-_MOST_SEEN_KEYS = 4096
