@@ -134,7 +134,8 @@ class KnownValues:
 
     def find_all(self, text: str) -> list[Found]:
         """Every place of a known value in the text, plain or one level encoded."""
-        if text in self._clean:
+        clean = self._clean  # what is added meanwhile makes a new set, so a text is remembered only for what it was checked against
+        if text in clean:
             return []
         found = self.find(text)
         unescaped = encodings.unescape(text)
@@ -146,8 +147,8 @@ class KnownValues:
         if hidden and (" " not in text or self.find(hidden)):
             for start, end, decoded in encodings.base64_runs(text):
                 found += [(start, end, by) for _, _, by in self.find(decoded)[:1]]
-        if not found and len(self._clean) < _MOST_CLEAN:
-            self._clean.add(text)
+        if not found and len(clean) < _MOST_CLEAN:
+            clean.add(text)
         return found
 
     def find(self, text: str) -> list[Found]:

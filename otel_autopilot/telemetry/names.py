@@ -167,3 +167,56 @@ METRICS: tuple[Metric, ...] = (
     STAGE_DURATION, STAGE_QUEUE_DURATION, EMAIL_DURATION, EMAILS_RECEIVED, EMAILS_DELIVERED, EMAILS_FAILED, EMAILS_OVERDUE,
     OLDEST_UNFINISHED,
 )  # fmt: skip
+
+# --- runtime ----------------------------------------------------------------------------------------------------------
+CPU_MODE = Attribute("cpu.mode", "string", "user, system, nice, idle, iowait, interrupt or steal.", own=False)
+CONTEXT_SWITCH_TYPE = Attribute("process.context_switch.type", "string", "voluntary or involuntary.", own=False)
+FAULT_TYPE = Attribute("system.paging.fault.type", "string", "major or minor.", own=False)
+DISK_DIRECTION = Attribute("disk.io.direction", "string", "read or write.", own=False)
+NETWORK_DIRECTION = Attribute("network.io.direction", "string", "transmit or receive.", own=False)
+MEMORY_STATE = Attribute("system.memory.state", "string", "used, free, cached or buffers.", own=False)
+GC_GENERATION = Attribute("cpython.gc.generation", "int", "0, 1 or 2.", own=False)
+
+PROCESS_CPU_TIME = Metric("process.cpu.time", "counter", "s", "CPU seconds of the process.", (CPU_MODE,))
+PROCESS_CPU_UTILIZATION = Metric(
+    "process.cpu.utilization", "gauge", "1", "CPU time since the last look, per second and CPU available.", (CPU_MODE,)
+)
+PROCESS_MEMORY_USAGE = Metric("process.memory.usage", "updowncounter", "By", "Physical memory in use.")
+PROCESS_MEMORY_VIRTUAL = Metric("process.memory.virtual", "updowncounter", "By", "Virtual memory committed.")
+PROCESS_THREAD_COUNT = Metric("process.thread.count", "updowncounter", "{thread}", "Threads of the process.")
+PROCESS_FILE_DESCRIPTORS = Metric(
+    "process.unix.file_descriptor.count", "updowncounter", "{file_descriptor}", "Open file descriptors of the process."
+)
+PROCESS_CONTEXT_SWITCHES = Metric(
+    "process.context_switches", "counter", "{context_switch}", "Context switches of the process.", (CONTEXT_SWITCH_TYPE,)
+)
+PROCESS_PAGING_FAULTS = Metric("process.paging.faults", "counter", "{fault}", "Page faults of the process.", (FAULT_TYPE,))
+PROCESS_UPTIME = Metric("process.uptime", "gauge", "s", "Time since the process began.")
+PROCESS_DISK_IO = Metric(
+    "process.disk.io", "counter", "By", "Bytes the process had read from or written to disks.", (DISK_DIRECTION,)
+)
+SYSTEM_CPU_TIME = Metric("system.cpu.time", "counter", "s", "CPU seconds of the machine.", (CPU_MODE,))
+SYSTEM_CPU_UTILIZATION = Metric(
+    "system.cpu.utilization", "gauge", "1", "Share of the machine's CPU time since the last look.", (CPU_MODE,)
+)
+SYSTEM_MEMORY_USAGE = Metric("system.memory.usage", "updowncounter", "By", "Memory of the machine by state.", (MEMORY_STATE,))
+SYSTEM_MEMORY_UTILIZATION = Metric(
+    "system.memory.utilization", "gauge", "1", "Share of the machine's memory by state.", (MEMORY_STATE,)
+)
+SYSTEM_DISK_IO = Metric("system.disk.io", "counter", "By", "Bytes read from and written to the machine's disks.", (DISK_DIRECTION,))
+SYSTEM_NETWORK_IO = Metric(
+    "system.network.io", "counter", "By", "Bytes through the machine's network interfaces.", (NETWORK_DIRECTION,)
+)
+GC_COLLECTIONS = Metric("cpython.gc.collections", "counter", "{collection}", "Collections of a generation.", (GC_GENERATION,))
+GC_COLLECTED = Metric("cpython.gc.collected_objects", "counter", "{object}", "Objects collected.", (GC_GENERATION,))
+GC_UNCOLLECTABLE = Metric(
+    "cpython.gc.uncollectable_objects", "counter", "{object}", "Objects found uncollectable.", (GC_GENERATION,)
+)
+EVENT_LOOP_LAG = Metric("autopilot.event_loop.lag", "histogram", "s", "How late the event loop ran a callback that was due.")
+
+METRICS += (
+    PROCESS_CPU_TIME, PROCESS_CPU_UTILIZATION, PROCESS_MEMORY_USAGE, PROCESS_MEMORY_VIRTUAL, PROCESS_THREAD_COUNT,
+    PROCESS_FILE_DESCRIPTORS, PROCESS_CONTEXT_SWITCHES, PROCESS_PAGING_FAULTS, PROCESS_UPTIME, PROCESS_DISK_IO, SYSTEM_CPU_TIME,
+    SYSTEM_CPU_UTILIZATION, SYSTEM_MEMORY_USAGE, SYSTEM_MEMORY_UTILIZATION, SYSTEM_DISK_IO, SYSTEM_NETWORK_IO, GC_COLLECTIONS,
+    GC_COLLECTED, GC_UNCOLLECTABLE, EVENT_LOOP_LAG,
+)  # fmt: skip

@@ -1,0 +1,45 @@
+"""How late an event loop runs: the first sign that something blocks it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from opentelemetry import metrics
+
+from otel_autopilot.telemetry import names
+
+#: Seconds between two looks.
+INTERVAL_SECONDS = 0.25
+#: Bounds of the histogram's buckets, in seconds.
+LAG_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+def watch_event_loop(loop: asyncio.AbstractEventLoop | None = None, meter: metrics.Meter | None = None) -> Callable[[], None]:
+    """Record ``autopilot.event_loop.lag`` for a loop (default: the running one) until it closes; the result stops it.
+
+    Both this function and its result may be called from any thread. Raises RuntimeError when no loop is given and none runs.
+    """
+    watched = loop or asyncio.get_running_loop()
+    meter = meter or metrics.get_meter(names.SCOPE, schema_url=names.SEMCONV_SCHEMA_URL)
+    metric = names.EVENT_LOOP_LAG
+    histogram = meter.create_histogram(
+        metric.name, unit=metric.unit, description=metric.brief, explicit_bucket_boundaries_advisory=LAG_BOUNDS
+    )
+    stopped = False
+
+    def look(due: float) -> None:
+        if not stopped:
+            histogram.record(max(0.0, watched.time() - due))
+            schedule()
+
+    def schedule() -> None:
+        due = watched.time() + INTERVAL_SECONDS
+        watched.call_at(due, look, due)
+
+    def stop() -> None:
+        nonlocal stopped
+        stopped = True
+
+    watched.call_soon_threadsafe(schedule)
+    return stop
