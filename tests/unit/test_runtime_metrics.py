@@ -22,8 +22,7 @@ from otel_autopilot.telemetry.runtime import RuntimeMetrics
 
 
 @pytest.fixture
-def reader(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemoryMetricReader]:
-    monkeypatch.setattr(runtime, "FRESH_SECONDS", 0.0)
+def reader() -> Iterator[InMemoryMetricReader]:
     yield (reader := InMemoryMetricReader())
     reader.shutdown()
 
@@ -39,10 +38,22 @@ def meter(reader: InMemoryMetricReader) -> Any:
     return MeterProvider([reader], shutdown_on_exit=False).get_meter(names.SCOPE)
 
 
+def work_until_the_next_look(metrics: RuntimeMetrics) -> None:
+    """Use CPU time, which is told in ticks of 10 ms, until what was looked at is no longer fresh."""
+    assert metrics._last is not None
+    before = psutil.cpu_times(), psutil.Process().cpu_times()
+    while (
+        time.monotonic() - metrics._last.at < runtime.FRESH_SECONDS
+        or psutil.cpu_times() == before[0]
+        or psutil.Process().cpu_times() == before[1]
+    ):
+        sum(range(100_000))
+
+
 def test_every_declared_runtime_metric_is_reported_with_its_unit_and_attributes(reader: InMemoryMetricReader) -> None:
-    RuntimeMetrics(meter(reader)).start()
+    metrics = RuntimeMetrics(meter(reader)).start()
     collected(reader)
-    sum(range(200_000))
+    work_until_the_next_look(metrics)
     found = collected(reader)
     declared = {metric.name: metric for metric in names.METRICS if metric.name.startswith(("process.", "system.", "cpython."))}
     assert found.keys() == declared.keys()
@@ -83,16 +94,16 @@ def test_the_values_are_those_of_this_process(reader: InMemoryMetricReader) -> N
 
 
 def test_utilization_comes_from_the_second_look_on_and_is_a_share(reader: InMemoryMetricReader) -> None:
-    RuntimeMetrics(meter(reader)).start()
+    metrics = RuntimeMetrics(meter(reader)).start()
     assert "process.cpu.utilization" not in collected(reader)
-    sum(range(500_000))
+    work_until_the_next_look(metrics)
     found = collected(reader)
     for name in ("process.cpu.utilization", "system.cpu.utilization", "system.memory.utilization"):
         assert 0 <= sum(point.value for point in found[name].data.data_points) <= 1.000001
 
 
 def test_garbage_collections_are_counted_by_generation(reader: InMemoryMetricReader) -> None:
-    RuntimeMetrics(meter(reader)).start()
+    metrics = RuntimeMetrics(meter(reader)).start()
 
     def of_generation_2() -> float:
         points = collected(reader)["cpython.gc.collections"].data.data_points
@@ -100,6 +111,7 @@ def test_garbage_collections_are_counted_by_generation(reader: InMemoryMetricRea
 
     before = of_generation_2()
     gc.collect()
+    work_until_the_next_look(metrics)
     assert of_generation_2() >= before + 1
 
 
