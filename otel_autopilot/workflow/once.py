@@ -43,7 +43,7 @@ class MemoryJournal:
         self._numbers[run_id, stage] += 1
         return BegunAttempt(number=self._numbers[run_id, stage], lost=(), ready_unix_nano=ready_unix_nano)
 
-    async def end_attempt(self, run_id: str, stage: str, number: int, *, ended_unix_nano: int, outcome: str) -> None:
+    async def end_attempt(self, run_id: str, stage: str, number: int, **told: object) -> None:
         """Nothing to keep."""
 
     def forget(self, run_id: str) -> None:

@@ -7,8 +7,9 @@ workflow's text alone, because a recovered run is replayed by call order.
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -20,7 +21,7 @@ from opentelemetry.trace import Link
 from otel_autopilot.errors import AutopilotError, EmailError, StageError, WorkError
 from otel_autopilot.pipeline.blobs import BlobStore
 from otel_autopilot.pipeline.email.stage import known_values
-from otel_autopilot.pipeline.messages import Delivery, Digest, Email, Ingested, Message, RawEmail
+from otel_autopilot.pipeline.messages import Blob, Delivery, Digest, Email, Ingested, Message, RawEmail
 from otel_autopilot.telemetry import names
 from otel_autopilot.telemetry import run as run_trace
 from otel_autopilot.telemetry.propagation import mail_origin
@@ -51,8 +52,19 @@ class Journal(Protocol):
     ) -> BegunAttempt:
         """Store that an attempt starts; returns its number and the attempts before it that were lost."""
 
-    async def end_attempt(self, run_id: str, stage: str, number: int, *, ended_unix_nano: int, outcome: str) -> None:
-        """Store that it ended."""
+    async def end_attempt(
+        self,
+        run_id: str,
+        stage: str,
+        number: int,
+        *,
+        ended_unix_nano: int,
+        outcome: str,
+        again: bool = False,
+        blobs: Sequence[str] = (),
+        sender_key: str | None = None,
+    ) -> None:
+        """Store that it ended, which blobs it made, whether another try follows, and whom the mail is from."""
 
 
 class Agents(Protocol):
@@ -144,11 +156,12 @@ class Walker:
             retry=tenacity.retry_if_result(lambda result: bool(result.get("retryable"))),
             retry_error_callback=lambda state: state.outcome.result() if state.outcome else outcome,
         )
-        outcome = await tries(self._attempt, walk, stage, agent, ready)
+        numbers = itertools.count(1)
+        outcome = await tries(lambda: self._attempt(walk, stage, agent, ready, next(numbers)))
         outcome.pop("retryable", None)
         return outcome
 
-    async def _attempt(self, walk: Walk, stage: str, agent: str, ready: int) -> dict[str, Any]:
+    async def _attempt(self, walk: Walk, stage: str, agent: str, ready: int, number: int) -> dict[str, Any]:
         run, workflow = walk.identity, walk.workflow.name
         span_id = run_trace.new_span_id()
         started = time.time_ns()
@@ -198,7 +211,13 @@ class Walker:
             ended = time.time_ns()
             if self._commit is not None:
                 await self._commit()
-            await self._journal.end_attempt(run.run_id, stage, begun.number, ended_unix_nano=ended, outcome=outcome)
+            made = walk.made.get(agent)
+            await self._journal.end_attempt(
+                run.run_id, stage, begun.number, ended_unix_nano=ended, outcome=outcome,
+                again=bool(result.get("retryable")) and number < self._attempts,
+                blobs=[*blobs_of(made), *([result["blob"]] if "blob" in result else [])],
+                sender_key=pseudonym(made.sender.address) if isinstance(made, Email) and made.sender is not None else None,
+            )  # fmt: skip
         result["ended_unix_nano"] = ended
         return result
 
@@ -232,6 +251,18 @@ class Walker:
             digest if isinstance(digest, Digest) else None,
             delivery if isinstance(delivery, Delivery) else None,
         )
+
+
+def blobs_of(value: object) -> Iterator[str]:
+    """Hashes of the blobs that a message refers to."""
+    if isinstance(value, Blob):
+        yield value.sha256
+    elif isinstance(value, Message):
+        for name in type(value).model_fields:
+            yield from blobs_of(getattr(value, name))
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from blobs_of(item)
 
 
 def emit_root(walk: Walk, finished: Finished) -> None:
