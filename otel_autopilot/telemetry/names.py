@@ -220,3 +220,18 @@ METRICS += (
     SYSTEM_CPU_UTILIZATION, SYSTEM_MEMORY_USAGE, SYSTEM_MEMORY_UTILIZATION, SYSTEM_DISK_IO, SYSTEM_NETWORK_IO, GC_COLLECTIONS,
     GC_COLLECTED, GC_UNCOLLECTABLE, EVENT_LOOP_LAG,
 )  # fmt: skip
+
+# --- logs -------------------------------------------------------------------------------------------------------------
+CODE_FUNCTION = Attribute("code.function.name", "string", "Module and function that logged.", own=False)
+CODE_FILE = Attribute("code.file.path", "string", "Source file that logged.", own=False)
+CODE_LINE = Attribute("code.line.number", "int", "Line that logged.", own=False)
+THREAD_ID = Attribute("thread.id", "int", "Thread that logged.", own=False)
+THREAD_NAME = Attribute("thread.name", "string", "Its name.", safe=False, own=False)
+LOGGER_NAME = Attribute("logger.name", "string", "Name of the logger: the module that logged.", own=False)
+EXCEPTION_TYPE = Attribute("exception.type", "string", "Class of the exception that was logged.", own=False)
+EXCEPTION_MESSAGE = Attribute("exception.message", "string", "Its text.", safe=False, own=False)
+EXCEPTION_STACKTRACE = Attribute("exception.stacktrace", "string", "Where it was raised.", safe=False, own=False)
+
+#: Attributes of every log record, and those of one with an exception.
+LOG_ATTRIBUTES = (CODE_FUNCTION, CODE_FILE, CODE_LINE, THREAD_ID, THREAD_NAME, LOGGER_NAME)
+LOG_EXCEPTION_ATTRIBUTES = (EXCEPTION_TYPE, EXCEPTION_MESSAGE, EXCEPTION_STACKTRACE)
