@@ -1,0 +1,128 @@
+"""Header fields decoded by a guard: whatever a mail writes there, a plain string comes out.
+
+The standard library's `policy.default` raises on hostile headers (CPython issues 87075, 114906, 151857), so the parser runs
+with `compat32` and each field is decoded here.
+"""
+
+from __future__ import annotations
+
+import codecs
+import inspect
+import re
+import unicodedata
+from email.errors import HeaderParseError
+from email.header import decode_header
+from email.message import Message as MimeMessage
+from email.utils import getaddresses, parsedate_to_datetime
+
+from otel_autopilot.pipeline.messages import Address
+
+#: Longest field kept, in characters: nothing a person reads is longer.
+FIELD_LIMIT = 10_000
+#: Most addresses kept of a field.
+ADDRESS_LIMIT = 1_000
+#: Newer releases refuse a whole field for one odd address unless asked not to.
+_LENIENT = {"strict": False} if "strict" in inspect.signature(getaddresses).parameters else {}
+_ENCODED_WORD = re.compile(r"=\?[^?\s]{1,60}\?[bBqQ]\?[^?]*\?=")
+_MESSAGE_ID = re.compile(r"<[^<>\s]{1,990}>")
+
+
+def decode_bytes(content: bytes, charset: str | None) -> str:
+    """Text of bytes in a declared charset; an unknown or wrong one falls back to UTF-8, then to windows-1252."""
+    for name in (charset, "utf-8"):
+        if not name:
+            continue
+        try:
+            return content.decode(_known_charset(name))
+        except (LookupError, UnicodeDecodeError, ValueError):
+            continue
+    if charset and _is_multibyte(charset):
+        return content.decode(_known_charset(charset), "replace")
+    return content.decode("windows-1252", "replace")
+
+
+def _known_charset(name: str) -> str:
+    cleaned = name.strip().strip("\"'").lower()
+    # Senders say gb2312 and write gbk, say shift_jis and write cp932: the wider one reads both.
+    wider = {"gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "euc-kr": "cp949", "ks_c_5601-1987": "cp949",
+             "iso-8859-1": "windows-1252", "us-ascii": "ascii", "unicode-1-1-utf-7": "utf-7", "iso-8859-8-i": "iso-8859-8"}  # fmt: skip
+    return codecs.lookup(wider.get(cleaned, cleaned)).name
+
+
+def _is_multibyte(name: str) -> bool:
+    try:
+        return _known_charset(name) in {"gb18030", "big5", "cp932", "cp949", "euc_jp", "iso2022_jp", "utf-8", "utf-16", "utf-7"}
+    except (LookupError, ValueError):
+        return False
+
+
+def clean(text: str) -> str:
+    """One line without control characters or lone surrogates, cut to `FIELD_LIMIT`."""
+    text = text[:FIELD_LIMIT].encode("utf-8", "replace").decode("utf-8")
+    return " ".join("".join(" " if unicodedata.category(char) in ("Cc", "Zl", "Zp") else char for char in text).split())
+
+
+def decode(value: object) -> str:
+    """A header's value with its encoded words decoded; raw 8-bit bytes are taken as UTF-8, else windows-1252."""
+    if value is None:
+        return ""
+    text = str(value)[: FIELD_LIMIT * 4]
+    text = _raw_bytes(text)
+    if "=?" not in text:
+        return clean(text)
+    text = re.sub(r"\?=\s+=\?", "?==?", text)
+    return clean(_ENCODED_WORD.sub(lambda word: _decode_word(word.group()), text))
+
+
+def _raw_bytes(text: str) -> str:
+    try:
+        content = text.encode("ascii", "surrogateescape")
+    except UnicodeEncodeError:
+        return text
+    return decode_bytes(content, None)
+
+
+def _decode_word(word: str) -> str:
+    try:
+        parts = decode_header(word)
+    except (HeaderParseError, ValueError, LookupError):
+        return word
+    return "".join(part if isinstance(part, str) else decode_bytes(part, charset) for part, charset in parts)
+
+
+def field(mail: MimeMessage, name: str) -> str:
+    """The first field of that name, decoded, or "". A broken one is "" too."""
+    try:
+        return decode(mail.get(name))
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return ""
+
+
+def addresses(mail: MimeMessage, name: str) -> tuple[Address, ...]:
+    """The addresses of a field; entries without an @ are left out."""
+    try:
+        raw = [_raw_bytes(str(value))[:FIELD_LIMIT] for value in mail.get_all(name, [])[:20]]
+        found = getaddresses(raw, **_LENIENT)
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return ()
+    except AttributeError:  # a parser fault on odd input (CPython issue 114906)
+        return ()
+    return tuple(
+        Address(name=decode(display), address=clean(address)) for display, address in found[:ADDRESS_LIMIT] if "@" in address
+    )
+
+
+def message_ids(mail: MimeMessage, name: str) -> tuple[str, ...]:
+    """The message ids of a field, angle brackets included."""
+    try:
+        return tuple(_MESSAGE_ID.findall(str(mail.get(name) or "")[: FIELD_LIMIT * 4])[:200])
+    except (ValueError, TypeError, LookupError):
+        return ()
+
+
+def date(mail: MimeMessage) -> str | None:
+    """The Date field in ISO 8601, or None when absent or unreadable."""
+    try:
+        return parsedate_to_datetime(str(mail.get("Date") or "")).isoformat()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
