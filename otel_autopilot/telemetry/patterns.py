@@ -24,7 +24,7 @@ _EMAIL = re.compile(
 #: What may stand before an address without a blank: a key, a path, a quotation mark. VERP (``bounce+ann=example.org@``) isn't that.
 _BEFORE = re.compile(r"^(?:.*[/?&{}|!\#$^`*]|[^+=-]*=|')+")
 
-_INTERNATIONAL = re.compile(r"(?<![\w.+])(?:\+\s?|00(?=[1-9]))(?:\(0\)|[\d\s().\u00a0/-]){6,24}(?<=\d)(?![\w-])")
+_INTERNATIONAL = re.compile(r"(?<![\w+])(?:\+\s?|00(?=[1-9]))(?:\(0\)|[\d\s().\u00a0/-]){6,24}(?<=\d)(?![\w-])")
 _KEYWORD_PHONE = re.compile(
     r"\b(?:tel|phone|telephone|telefon|fon|mobile|mobil|cell|fax|whatsapp|handy)\b[^\w+(]{0,4}"
     r"(?P<number>[+(]?\d[\d\s().\u00a0/-]{5,20}\d)(?!\w)",
@@ -34,7 +34,8 @@ _NATIONAL = re.compile(
     r"(?<![\w.:/+-])(?:"
     r"\(\d{2,5}\)[ \u00a0-]?\d{2,4}(?:[ \u00a0.-]?\d{2,4}){1,3}"  # (030) 123 4567, (212) 555-1234
     r"|(?:1[ .-])?[2-9]\d{2}(?P<sep>[ .\u00a0-])[2-9]\d{2}(?P=sep)\d{4}"  # 212-555-1234
-    r"|(?!\d{1,2}(?P<day>[./ -])\d{1,2}(?P=day)\d{2,4}(?!\d))(?!\d{1,3}(?:\.\d{1,3}){3}(?!\d))"  # neither a date nor an address
+    r"|(?!\d{1,2}(?P<day>[./ -])\d{1,2}(?P=day)(?:\d{4}(?!\d)|\d{2}(?!\d|(?P=day)\d)))"  # not a date
+    r"(?!\d{1,3}(?:\.\d{1,3}){3}(?!\d))"  # nor an IP address
     r"0[1-9]\d{0,3}(?:[ \u00a0]?[/-][ \u00a0]?|[ \u00a0.])\d{2,8}(?:[ \u00a0./-]\d{2,5}){0,4}"  # 030 1234567, 06 12 34 56 78
     r"|0[1-9]\d{8,9}"  # 01711234567
     r")(?![\w-]|[.:,]\d)"

@@ -25,7 +25,6 @@ _AT = re.compile(r"[^\s\0\ufffd]@\w[\w.-]{2}")
 _NUMBER = re.compile(
     r"\d[\s().\u00a0/-]*\d[\s().\u00a0/-]*\d[\s().\u00a0/-]*\d[\s().\u00a0/-]*\d[\s().\u00a0/-]*\d[\s().\u00a0/-]*\d"
 )
-_IDENTIFIER = re.compile(r"[A-Za-z_][\w.-]{0,63}", re.ASCII)
 #: How deep sequences and maps are followed; what lies deeper goes whole.
 _DEEPEST = 16
 #: Integers from here on may be payment cards.
@@ -165,11 +164,10 @@ class Redactor:
         """Attributes without personal data, or None when there is nothing to change in them."""
         cleaned: dict[str, Any] | None = None
         for key, value in attributes.items():
-            if key in self.keep_keys or value.__class__ in _PLAIN_NUMBERS:
+            if key in self.keep_keys:
                 continue
-            new = self.value(value, known)
-            # A key that is an identifier was written by a programmer: patterns are enough.
-            new_key = self.text(key, None if _IDENTIFIER.fullmatch(key) else known)
+            new_key = self.text(key, known)
+            new = value if value.__class__ in _PLAIN_NUMBERS else self.value(value, known)
             if new is not value or new_key != key:
                 if cleaned is None:
                     cleaned = dict(attributes)
