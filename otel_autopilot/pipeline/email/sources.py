@@ -1,0 +1,114 @@
+"""Mail from files: one file, a folder, a Maildir or an mbox, each mail handed on without holding it in memory."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+from otel_autopilot.errors import SourceError
+
+_CHUNK = 1_048_576
+#: Endings of files in a folder that are surely not mail.
+_NOT_MAIL = {".jsonl", ".json", ".py", ".pyc", ".pdf", ".png", ".jpg", ".jpeg", ".gif", ".zip", ".gz", ".db", ".html", ".css", ".js", ".log",
+             ".toml", ".yaml", ".yml", ".md", ".au", ".wav", ".csv"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SourceMail:
+    """Where one mail is. ``label`` is what a person calls it; ``end`` None means the end of the file."""
+
+    label: str
+    kind: Literal["file", "maildir", "mbox"]
+    path: Path
+    start: int = 0
+    end: int | None = None
+
+    def chunks(self) -> Iterator[bytes]:
+        """The bytes of the mail, a megabyte at a time; raises OSError."""
+        with self.path.open("rb") as file:
+            file.seek(self.start)
+            left = self.end - self.start if self.end is not None else -1
+            while left != 0:
+                chunk = file.read(_CHUNK if left < 0 else min(_CHUNK, left))
+                if not chunk:
+                    return
+                left = left - len(chunk) if left > 0 else left
+                yield chunk
+
+
+def read_source(path: Path) -> Iterator[SourceMail]:
+    """The mails of a file, a folder of mails, a Maildir or an mbox, in a stable order.
+
+    Raises SourceError, before the first mail, when the path doesn't exist or a folder holds no mail.
+    """
+    if path.is_dir():
+        mails = _maildir(path) if is_maildir(path) else _folder(path)
+        if not mails:
+            raise SourceError(f"{path}: expected a folder of mail files or a Maildir, found no mail in it")
+        return iter(mails)
+    if not path.exists():
+        raise SourceError(f"{path}: expected a mail file, a folder, a Maildir or an mbox; there is nothing by that name")
+    if _is_mbox(path):
+        return _mbox(path)
+    return iter((SourceMail(str(path), "file", path),))
+
+
+def is_maildir(path: Path) -> bool:
+    """Whether a folder has the shape of a Maildir."""
+    return (path / "cur").is_dir() and (path / "new").is_dir()
+
+
+def looks_like_mail(path: Path) -> bool:
+    """Whether a file in a folder may be a mail, by its name."""
+    return path.is_file() and not path.name.startswith(".") and path.suffix.lower() not in _NOT_MAIL
+
+
+def _folder(path: Path) -> list[SourceMail]:
+    return [SourceMail(str(file), "file", file) for file in sorted(path.iterdir()) if looks_like_mail(file)]
+
+
+def _maildir(path: Path) -> list[SourceMail]:
+    files = [file for name in ("cur", "new") for file in sorted((path / name).iterdir()) if not file.name.startswith(".")]
+    return [SourceMail(str(file), "maildir", file) for file in files if file.is_file()]
+
+
+#: The separator line of an mbox (RFC 4155): sender and a date as `asctime` writes it. A body may hold a line that begins with "From ".
+_SEPARATOR = re.compile(
+    rb"From \S+ +(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? +(?:\d+ +)?(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)\b", re.IGNORECASE
+)
+
+
+def _is_mbox(path: Path) -> bool:
+    """A file that begins with a separator and has the ending of an mbox, or more than one mail."""
+    try:
+        with path.open("rb") as file:
+            if not file.read(5) == b"From ":
+                return False
+    except OSError:
+        return False
+    return path.suffix.lower() in (".mbox", ".mbx") or len(list(islice(_separators(path), 2))) > 1
+
+
+def _separators(path: Path) -> Iterator[int]:
+    """Offsets of the separators: the first line, and those after a blank line."""
+    offset, blank = 0, True
+    with path.open("rb") as file:
+        while line := file.readline(65_536):
+            if offset == 0 or (blank and _SEPARATOR.match(line)):
+                yield offset
+            blank = line in (b"\n", b"\r\n")
+            offset += len(line)
+
+
+def _mbox(path: Path) -> Iterator[SourceMail]:
+    starts = _separators(path)
+    current = next(starts)
+    number = 1
+    for following in starts:
+        yield SourceMail(f"{path}#{number}", "mbox", path, current, following)
+        current, number = following, number + 1
+    yield SourceMail(f"{path}#{number}", "mbox", path, current, None)
