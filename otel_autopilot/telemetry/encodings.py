@@ -8,17 +8,17 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterator
 
-#: Escapes that stand for one or more characters each: percent (RFC 3986), quoted-printable (RFC 2045), HTML, JSON and Python.
-#: The first character comes first in the expression because that lets the search skip what can't be one.
-_ESCAPE = re.compile(
-    r"[%=&\\](?:"
-    r"(?<=%)[0-9A-Fa-f]{2}(?:%[0-9A-Fa-f]{2})*"
-    r"|(?<==)(?:[0-9A-Fa-f]{2}|\r?\n)(?:=(?:[0-9A-Fa-f]{2}|\r?\n))*"
-    r"|(?<=&)(?:\#[0-9]{1,7}|\#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});"
-    r"|(?<=\\)(?:u[0-9A-Fa-f]{4}(?:\\u[0-9A-Fa-f]{4})*|U[0-9A-Fa-f]{8}(?:\\U[0-9A-Fa-f]{8})*"
-    r"|x[0-9A-Fa-f]{2}(?:\\x[0-9A-Fa-f]{2})*|[nrt\"'\\/])"
-    r")"
-)
+#: Escapes that stand for one or more characters each, by the character that they begin with: percent (RFC 3986),
+#: quoted-printable (RFC 2045), HTML, JSON and Python. Each is decoded by itself: in ``n=4000`` the ``=40`` is no escape.
+_ESCAPES = {
+    "%": re.compile(r"%[0-9A-Fa-f]{2}(?:%[0-9A-Fa-f]{2})*"),
+    "=": re.compile(r"=(?:[0-9A-Fa-f]{2}|\r?\n)(?:=(?:[0-9A-Fa-f]{2}|\r?\n))*"),
+    "&": re.compile(r"&(?:\#[0-9]{1,7}|\#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});"),
+    "\\": re.compile(
+        r"\\(?:u[0-9A-Fa-f]{4}(?:\\u[0-9A-Fa-f]{4})*|U[0-9A-Fa-f]{8}(?:\\U[0-9A-Fa-f]{8})*"
+        r"|x[0-9A-Fa-f]{2}(?:\\x[0-9A-Fa-f]{2})*|[nrt\"'\\/])"
+    ),
+}
 _SIMPLE = {"n": "\n", "r": "\r", "t": "\t"}
 
 #: Runs that may be base64 (RFC 4648, both alphabets), broken into lines or not.
@@ -34,14 +34,14 @@ _ENCODED_WORD = re.compile(r"=\?([\w.-]+)(?:\*[\w-]*)?\?([BbQq])\?([^?\r\n]*)\?=
 
 
 class Unescaped:
-    """A text with its escapes decoded, and the way back: ``text`` is the decoded text."""
+    """A text with its escapes of one kind decoded, and the way back: ``text`` is the decoded text."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, escapes: re.Pattern[str]) -> None:
         pieces: list[str] = []
         self._starts: list[int] = []
         self._segments: list[tuple[int, int, bool]] = []
         length = position = 0
-        for escape in _ESCAPE.finditer(source):
+        for escape in escapes.finditer(source):
             start, end = escape.span()
             decoded = _unescape(escape.group())
             for piece, begin, finish, literal in ((source[position:start], position, start, True), (decoded, start, end, False)):
@@ -68,11 +68,11 @@ class Unescaped:
         return from_source, to_source
 
 
-def unescape(source: str) -> Unescaped | None:
-    """The text with its escapes decoded, or None when it has none."""
-    if not ("%" in source or "=" in source or "&" in source or "\\" in source) or _ESCAPE.search(source) is None:
-        return None
-    return Unescaped(source)
+def unescape(source: str) -> Iterator[Unescaped]:
+    """The text decoded in each way for which it has escapes."""
+    for lead, escapes in _ESCAPES.items():
+        if lead in source and escapes.search(source) is not None:
+            yield Unescaped(source, escapes)
 
 
 def _unescape(escape: str) -> str:

@@ -138,8 +138,7 @@ class KnownValues:
         if text in clean:
             return []
         found = self.find(text)
-        unescaped = encodings.unescape(text)
-        if unescaped is not None:
+        for unescaped in encodings.unescape(text):
             found += [(*unescaped.source_span(start, end), by) for start, end, by in self.find(unescaped.text)]
         for start, end, decoded in encodings.encoded_words(text):
             found += [(start, end, by) for _, _, by in self.find(decoded)[:1]]

@@ -93,8 +93,7 @@ class Redactor:
 
     def _find_patterns(self, text: str) -> list[Found]:
         found = self._plain(text)
-        unescaped = encodings.unescape(text)
-        if unescaped is not None:
+        for unescaped in encodings.unescape(text):
             found += [(*unescaped.source_span(start, end), by) for start, end, by in self._plain(unescaped.text)]
         for start, end, decoded in encodings.encoded_words(text):
             found += [(start, end, by) for _, _, by in self._plain(decoded)[:1]]
