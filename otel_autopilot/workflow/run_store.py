@@ -12,52 +12,68 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
 
+from otel_autopilot.errors import EngineError
 from otel_autopilot.pipeline.blobs import BlobStore
-from otel_autopilot.pipeline.delivery.outbox import Known, Settled
 from otel_autopilot.pipeline.messages import RawEmail, RecipientOutcome
 from otel_autopilot.telemetry.pseudonyms import pseudonym
-from otel_autopilot.workflow import schema
+from otel_autopilot.workflow import erasure, schema
+from otel_autopilot.workflow import run_statements as sql
 from otel_autopilot.workflow.outcomes import FINISHED, row_of
+from otel_autopilot.workflow.reader import Reader
 from otel_autopilot.workflow.runs import Accepted, Attempt, BegunAttempt, Counts, Erased, Run, RunError, RunState, Work
+from otel_autopilot.workflow.sql_outbox import SqlOutbox
+from otel_autopilot.workflow.statements import Session
 from otel_autopilot.workflow.writer import GroupWriter
 
-T = TypeVar("T")
-
-_RECEIVED, _DELIVERED = "received", "delivered"
-_UNFINISHED = ("created", "running", "retry")
+#: Characters of a run id that `RunStore.get` needs at least.
+SHORTEST_PREFIX = 8
 
 
 class RunStore:
-    """Runs and what became of them. Every method is safe to call from any task of the event loop; none blocks it."""
+    """Runs and what became of them. Every method is safe to call from any task of the event loop; none blocks it.
+
+    ``outbox`` is the `Outbox` of durable runs. Methods raise EngineError when the database can't be used.
+    """
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
         self._writer = GroupWriter(engine)
-        self.outbox = SqlOutbox(self._writer, engine)
+        self._reader = Reader(engine)
+        self.outbox = SqlOutbox(self._writer, self._reader)
 
     @classmethod
     async def open(cls, where: Path | str) -> RunStore:
-        """Open a SQLite file or a database URL, making or migrating the tables; raises SchemaError for a newer version."""
+        """Open a SQLite file or a database URL, making or migrating the tables.
+
+        Raises SchemaError for a newer version than this release reads, EngineError when the database can't be opened.
+        """
         url = f"sqlite:///{where}" if isinstance(where, Path) else where
-        engine = sa.create_engine(url, connect_args={"timeout": 30} if url.startswith("sqlite") else {})
-        if engine.dialect.name == "sqlite":
+        sqlite = url.startswith("sqlite")
+        engine = sa.create_engine(url, connect_args={"timeout": 30, "check_same_thread": False} if sqlite else {})
+        if sqlite:
             sa.event.listen(engine, "connect", _sqlite_settings)
         try:
             await asyncio.to_thread(schema.migrate, engine)
+        except sa.exc.DBAPIError as error:
+            engine.dispose()
+            raise EngineError(
+                f"run store {engine.url.database}: expected a database that can be written, got: {error.orig}"
+            ) from error
         except BaseException:
             engine.dispose()
             raise
         if isinstance(where, Path):
-            where.chmod(0o600)
+            await asyncio.to_thread(where.chmod, 0o600)
         return cls(engine)
 
     async def close(self) -> None:
-        """Commit what waits and close the connections."""
+        """Commit what waits and close the connections; a second call does nothing."""
         await asyncio.to_thread(self._writer.close)
+        await asyncio.to_thread(self._reader.close)
         self._engine.dispose()
 
     # --- what the engine writes ---------------------------------------------------------------------------------------
@@ -76,33 +92,30 @@ class RunStore:
         workflow_text: str,
         carrier: dict[str, str],
     ) -> Accepted:
-        """Store a run durably, unless the same mail (Message-ID, body, recipients) has one: then that one is returned."""
-        table = schema.runs
+        """Store a run durably, unless the same mail (Message-ID, body, recipients) has one: then that one is returned.
 
-        def work(connection: sa.Connection) -> Accepted:
-            same_id = table.c.message_id_key.is_(None) if message_id_key is None else table.c.message_id_key == message_id_key
-            there = connection.execute(
-                sa.select(table.c.id, table.c.conflict).where(
-                    table.c.content_key == content_key, table.c.recipients_key == recipients_key, same_id
-                )
-            ).first()
+        Raises EngineError when the mail's file is gone: an erasure of the same content came between.
+        """
+        identity = {"content_key": content_key, "recipients_key": recipients_key, "message_id_key": message_id_key or ""}
+        row = {
+            "id": run_id, "state": "created", "workflow": workflow, "source": raw.envelope.source, "trace_id": trace_id,
+            "root_span_id": root_span_id, "message_id_key": message_id_key,
+            "sender_key": pseudonym(raw.envelope.sender) if raw.envelope.sender else None,
+            "content_key": content_key, "recipients_key": recipients_key, "size_bytes": raw.blob.size_bytes,
+            "received_unix_nano": raw.envelope.received_unix_nano, "raw": raw.model_dump_json(), "workflow_text": workflow_text,
+            "carrier": json.dumps(carrier),
+        }  # fmt: skip
+
+        def work(session: Session) -> Accepted:
+            there = session.first(sql.SAME_MAIL, **identity)
             if there is not None:
-                return Accepted(there.id, created=False, conflict=there.conflict)
-            conflict = message_id_key is not None and (
-                connection.execute(sa.select(table.c.id).where(same_id).limit(1)).first() is not None
-            )
-            connection.execute(
-                table.insert().values(
-                    id=run_id, state="created", workflow=workflow, source=raw.envelope.source, trace_id=trace_id,
-                    root_span_id=root_span_id, message_id_key=message_id_key, content_key=content_key,
-                    sender_key=pseudonym(raw.envelope.sender) if raw.envelope.sender else None,
-                    recipients_key=recipients_key, conflict=conflict, size_bytes=raw.blob.size_bytes,
-                    received_unix_nano=raw.envelope.received_unix_nano, raw=raw.model_dump_json(), workflow_text=workflow_text,
-                    carrier=json.dumps(carrier),
-                )
-            )  # fmt: skip
-            _keep_blobs(connection, run_id, [raw.blob.sha256])
-            _count(connection, workflow, _RECEIVED)
+                return Accepted(there.id, created=False, conflict=bool(there.conflict))
+            if not raw.blob.path.exists():
+                raise EngineError(f"run {run_id}: the mail's file is gone before it could be accepted; send it again")
+            conflict = message_id_key is not None and session.first(sql.SAME_MESSAGE_ID, key=message_id_key) is not None
+            session.run(sql.NEW_RUN, **row, conflict=conflict)
+            session.run(sql.KEEP_BLOB, run_id=run_id, sha256=raw.blob.sha256)
+            session.run(sql.COUNT, workflow=workflow, event=sql.RECEIVED)
             return Accepted(run_id, created=True, conflict=conflict)
 
         return await self._writer.write(work, durable=True)
@@ -112,28 +125,28 @@ class RunStore:
     ) -> BegunAttempt:
         """Store an attempt before its work starts.
 
-        Attempts of the stage that are still open are lost (their process died): they are closed here and returned.
+        Attempts of the stage that are still open are lost (their process died): they are closed here and returned. A stage is
+        ready again when its last attempt ended. Raises EngineError when the run isn't there, has ended or was erased.
         """
-        table = schema.attempts
-        mine = sa.and_(table.c.run_id == run_id, table.c.stage == stage)
 
-        def work(connection: sa.Connection) -> BegunAttempt:
-            before = [_attempt(row) for row in connection.execute(sa.select(table).where(mine).order_by(table.c.number))]
-            lost = tuple(attempt for attempt in before if attempt.ended_unix_nano is None)
-            if lost:
-                connection.execute(
-                    table.update().where(mine, table.c.ended_unix_nano.is_(None)).values(ended_unix_nano=started_unix_nano, outcome="lost")
-                )
+        def work(session: Session) -> BegunAttempt:
+            run = session.first(sql.STATE, run_id=run_id)
+            if run is None or run.state in FINISHED:
+                found = "none" if run is None else run.state
+                raise EngineError(f"run {run_id}: expected one under way, got {found}; {stage} was not begun")
+            before = [_attempt(row) for row in session.all(sql.STAGE_ATTEMPTS, run_id=run_id, stage=stage)]
+            if open_ones := [attempt for attempt in before if attempt.ended_unix_nano is None]:
+                session.run(sql.LOSE_ATTEMPTS, run_id=run_id, stage=stage, ended=started_unix_nano)
+            lost = tuple(_lost(attempt, started_unix_nano) for attempt in open_ones)
             ready = max([ready_unix_nano, *(attempt.ended_unix_nano or started_unix_nano for attempt in before)])
-            connection.execute(
-                table.insert().values(
-                    run_id=run_id, stage=stage, number=len(before) + 1, span_id=span_id, ready_unix_nano=ready,
-                    started_unix_nano=started_unix_nano, executor_id=executor_id,
-                )
+            number = before[-1].number + 1 if before else 1
+            session.run(
+                sql.NEW_ATTEMPT, run_id=run_id, stage=stage, number=number, span_id=span_id, ready_unix_nano=ready,
+                started_unix_nano=started_unix_nano, executor_id=executor_id,
             )  # fmt: skip
-            if not before:
-                connection.execute(schema.runs.update().where(schema.runs.c.id == run_id).values(state="running"))
-            return BegunAttempt(len(before) + 1, lost, ready)
+            if run.state != "running":
+                session.run(sql.START_RUN, run_id=run_id, started=started_unix_nano)
+            return BegunAttempt(number, lost, ready)
 
         return await self._writer.write(work)
 
@@ -149,20 +162,22 @@ class RunStore:
         blobs: Sequence[str] = (),
         sender_key: str | None = None,
     ) -> None:
-        """Store that an attempt ended, which blobs it made, whether another will follow, and who the mail is from."""
-        table = schema.attempts
+        """Store that an attempt ended, which blobs it made, whether another will follow, and who the mail is from.
 
-        def work(connection: sa.Connection) -> None:
-            connection.execute(
-                table.update()
-                .where(table.c.run_id == run_id, table.c.stage == stage, table.c.number == number)
-                .values(ended_unix_nano=ended_unix_nano, outcome=outcome)
-            )
-            _keep_blobs(connection, run_id, blobs)
+        Blobs of a run that was erased meanwhile are not kept: the sweep takes their files.
+        """
+        kept = [{"run_id": run_id, "sha256": sha256} for sha256 in dict.fromkeys(blobs)]
+
+        def work(session: Session) -> None:
+            session.run(sql.END_ATTEMPT, run_id=run_id, stage=stage, number=number, ended=ended_unix_nano, outcome=outcome)
+            run = session.first(sql.STATE, run_id=run_id)
+            if run is None or run.state in FINISHED:
+                return
+            session.many(sql.KEEP_BLOB, kept)
             if sender_key is not None:
-                connection.execute(schema.runs.update().where(schema.runs.c.id == run_id).values(sender_key=sender_key))
+                session.run(sql.SET_SENDER, run_id=run_id, sender_key=sender_key)
             if again:
-                connection.execute(schema.runs.update().where(schema.runs.c.id == run_id).values(state="retry"))
+                session.run(sql.SET_STATE, run_id=run_id, state="retry")
 
         await self._writer.write(work)
 
@@ -176,23 +191,14 @@ class RunStore:
         deliveries: Iterable[RecipientOutcome],
     ) -> bool:
         """Store how a run ended; False, and nothing is changed, when it had ended before."""
-        table = schema.runs
-        told = json.dumps([item.model_dump(exclude={"recipient"}) | {"recipient": pseudonym(item.recipient) if item.recipient else ""} for item in deliveries])
-        row = row_of(state)
+        told = json.dumps([_without_address(item) for item in deliveries])
+        why = json.dumps(asdict(error)) if error else None
+        event = sql.event_of(row_of(state, error.stage if error else None))
 
-        def work(connection: sa.Connection) -> bool:
-            done = connection.execute(
-                table.update()
-                .where(table.c.id == run_id, table.c.state.not_in(FINISHED))
-                .values(
-                    state=state, finished_unix_nano=finished_unix_nano, deliveries=told,
-                    error=json.dumps(asdict(error)) if error else None,
-                )
-            )  # fmt: skip
-            if done.rowcount == 0:
+        def work(session: Session) -> bool:
+            if session.run(sql.FINISH, run_id=run_id, state=state, finished=finished_unix_nano, told=told, why=why) == 0:
                 return False
-            workflow = connection.execute(sa.select(table.c.workflow).where(table.c.id == run_id)).scalar_one()
-            _count(connection, workflow, _DELIVERED if row.email_delivered == "good" else f"failed:{row.outcome}")
+            session.run(sql.COUNT_OF_RUN, run_id=run_id, event=event)
             return True
 
         return await self._writer.write(work)
@@ -201,242 +207,126 @@ class RunStore:
 
     async def unstarted(self) -> list[str]:
         """Runs that were accepted and never started, oldest first."""
-        table = schema.runs
-        return await self._read(
-            lambda connection: list(
-                connection.execute(sa.select(table.c.id).where(table.c.state == "created").order_by(table.c.number)).scalars()
-            )
-        )
+        return [row.id for row in await self._reader.read(lambda session: session.all(sql.UNSTARTED))]
+
+    async def unfinished(self) -> list[str]:
+        """Runs that have not ended, oldest first."""
+        return [row.id for row in await self._reader.read(lambda session: session.all(sql.UNFINISHED))]
 
     async def work_of(self, run_id: str) -> Work:
         """What is needed to go on with a run; raises KeyError when there is none, or its mail was erased."""
-        table = schema.runs
-        row = await self._read(lambda connection: connection.execute(sa.select(table).where(table.c.id == run_id)).first())
+        row = await self._reader.read(lambda session: session.first(sql.RUN, run_id=run_id))
         if row is None or row.raw is None:
             raise KeyError(run_id)
         return Work(
             state=row.state, finished=row.state in FINISHED, raw=RawEmail.model_validate_json(row.raw),
-            workflow_text=row.workflow_text, carrier=json.loads(row.carrier), conflict=row.conflict,
+            workflow_text=row.workflow_text, carrier=json.loads(row.carrier), conflict=bool(row.conflict),
         )  # fmt: skip
 
     async def get(self, run_id: str) -> Run | None:
         """A run with its attempts; a prefix of at least 8 characters will do where it is the only one."""
-        table, tried = schema.runs, schema.attempts
 
-        def work(connection: sa.Connection) -> Run | None:
-            if len(run_id) < 8:
+        def work(session: Session) -> Run | None:
+            row = session.first(sql.RUN, run_id=run_id)
+            if row is None and len(run_id) >= SHORTEST_PREFIX:
+                rows = session.all(sql.RUNS_OF_PREFIX, prefix=run_id, beyond=run_id + "\x7f")
+                row = rows[0] if len(rows) == 1 else None
+            if row is None:
                 return None
-            rows = connection.execute(
-                sa.select(table).where(table.c.id >= run_id, table.c.id < run_id + "\x7f").limit(2)
-            ).all()
-            if len(rows) != 1:
-                rows = [row for row in rows if row.id == run_id]
-            if not rows:
-                return None
-            attempts = connection.execute(
-                sa.select(tried).where(tried.c.run_id == rows[0].id).order_by(tried.c.started_unix_nano)
-            ).all()
-            return _run(rows[0], tuple(_attempt(row) for row in attempts))
+            return _run(row, tuple(map(_attempt, session.all(sql.RUN_ATTEMPTS, run_id=row.id))))
 
-        return await self._read(work)
+        return await self._reader.read(work)
 
-    async def page(
+    async def find(self, message_id_keys: Sequence[str], *, limit: int = 50) -> list[Run]:
+        """Runs by the pseudonyms (under every retained key) of a Message-ID, newest first, at most ``limit`` for each key."""
+
+        def work(session: Session) -> list[Run]:
+            rows = [row for key in message_id_keys for row in session.all(sql.RUNS_OF_MESSAGE_ID, key=key, rows=limit)]
+            return [_run(row, ()) for row in sorted(rows, key=lambda row: -row.number)]
+
+        return await self._reader.read(work)
+
+    async def list(
         self, *, state: str | None = None, workflow: str | None = None, limit: int = 50, after: int | None = None
     ) -> tuple[list[Run], int | None]:
-        """Runs, newest first, and the cursor of the next page (None on the last)."""
-        table = schema.runs
+        """Runs, newest first, without their attempts, and the cursor of the next page (None on the last)."""
+        statement = sql.PAGES[state is not None, workflow is not None]
+        values = {"state": state, "workflow": workflow, "after": sql.NEWEST if after is None else after, "rows": limit + 1}
 
-        def work(connection: sa.Connection) -> tuple[list[Run], int | None]:
-            query = sa.select(table).order_by(table.c.number.desc()).limit(limit + 1)
-            if state is not None:
-                query = query.where(table.c.state == state)
-            if workflow is not None:
-                query = query.where(table.c.workflow == workflow)
-            if after is not None:
-                query = query.where(table.c.number < after)
-            rows = connection.execute(query).all()
+        def work(session: Session) -> tuple[list[Run], int | None]:
+            rows = session.all(statement, **values)
             return [_run(row, ()) for row in rows[:limit]], rows[limit - 1].number if len(rows) > limit else None
 
-        return await self._read(work)
+        return await self._reader.read(work)
+
+    async def counts(self, *, late_after_seconds: float) -> Counts:
+        """As `counts_now`, off the event loop."""
+        return await self._reader.read(lambda session: _counts(session, late_after_seconds))
 
     def counts_now(self, *, late_after_seconds: float) -> Counts:
         """Totals for the indicators; blocking, for the thread that collects metrics. Cheap however many runs there are."""
-        table = schema.runs
-        now = time.time_ns()
-        counts = Counts()
-        with self._engine.connect() as connection:
-            for workflow, event, count in connection.execute(sa.select(schema.totals)):
-                kind, _, outcome = event.partition(":")
-                if kind == _RECEIVED:
-                    counts.received[workflow] = count
-                elif kind == _DELIVERED:
-                    counts.delivered[workflow] = count
-                else:
-                    counts.failed[workflow, outcome] = count
-            unfinished = table.c.state.in_(_UNFINISHED)
-            late = table.c.received_unix_nano < now - int(late_after_seconds * 1e9)
-            for workflow, count in connection.execute(
-                sa.select(table.c.workflow, sa.func.count()).where(unfinished, late).group_by(table.c.workflow)
-            ):
-                counts.overdue[workflow] = count
-            oldest = connection.execute(sa.select(sa.func.min(table.c.received_unix_nano)).where(unfinished)).scalar()
-        age = max(0.0, (now - oldest) / 1e9) if oldest is not None else 0.0
-        return Counts(counts.received, counts.delivered, counts.failed, counts.overdue, age)
+        return self._reader.now(lambda session: _counts(session, late_after_seconds))
 
     async def ready(self) -> None:
-        """Raises when the store can't be read."""
-        await self._read(lambda connection: connection.execute(sa.select(schema.version_table)).first())
+        """Raises EngineError when the store can't be read or can't be written (disk full, read-only)."""
+        await self._reader.read(lambda session: session.first(sql.VERSION))
+        await self._writer.write(lambda session: session.run(sql.TOUCH))
 
     # --- erasure ------------------------------------------------------------------------------------------------------
 
-    async def erase(
-        self, key: str, keys: Sequence[str], blobs: BlobStore, forget: Callable[[Sequence[str]], object]
-    ) -> Erased:
-        """Erase the mail, documents, digests and checkpoints of the runs that ``key`` names.
-
-        ``key`` is a run id; ``keys`` are the pseudonyms, under every retained key, of a Message-ID or a sender's address.
-        ``forget`` erases the engine's checkpoints. What stays of a run is its state and times, without content.
-        """
-        table = schema.runs
-        wanted = sa.or_(table.c.id == key, table.c.message_id_key.in_(keys), table.c.sender_key.in_(keys))
-        return await self._erase(wanted, blobs, forget)
+    async def erase(self, key: str, keys: Sequence[str], blobs: BlobStore, forget: Callable[[Sequence[str]], object]) -> Erased:
+        """Erase the mail, documents, digests and checkpoints of the runs that ``key`` names; see `erasure.erase`."""
+        return await erasure.erase(self._reader, self._writer, key, keys, blobs, forget)
 
     async def expire(self, before_unix_nano: int, blobs: BlobStore, forget: Callable[[Sequence[str]], object]) -> Erased:
-        """Erase what was received before a moment and has ended."""
-        table = schema.runs
-        old = sa.and_(table.c.received_unix_nano < before_unix_nano, table.c.state.in_(sorted(FINISHED)), table.c.raw.is_not(None))
-        return await self._erase(old, blobs, forget)
-
-    async def _erase(
-        self, wanted: sa.ColumnElement[bool], blobs: BlobStore, forget: Callable[[Sequence[str]], object]
-    ) -> Erased:
-        table, used = schema.runs, schema.run_blobs
-
-        def work(connection: sa.Connection) -> tuple[list[str], list[str]]:
-            ids = list(connection.execute(sa.select(table.c.id).where(wanted)).scalars())
-            gone: list[str] = []
-            for run_id in ids:
-                mine = list(connection.execute(sa.select(used.c.sha256).where(used.c.run_id == run_id)).scalars())
-                connection.execute(used.delete().where(used.c.run_id == run_id))
-                still = set(connection.execute(sa.select(used.c.sha256).where(used.c.sha256.in_(mine))).scalars())
-                gone += [sha256 for sha256 in mine if sha256 not in still]
-                connection.execute(
-                    table.update().where(table.c.id == run_id).values(
-                        raw=None, deliveries=None, error=None, sender_key=None, message_id_key=None,
-                        state=sa.case((table.c.state.in_(sorted(FINISHED)), table.c.state), else_="cancelled"),
-                    )
-                )  # fmt: skip
-                connection.execute(schema.intents.delete().where(schema.intents.c.run_id == run_id))
-            return ids, gone
-
-        ids, gone = await self._writer.write(work, durable=True)
-        await asyncio.to_thread(forget, ids)
-        removed, size = 0, 0
-        for sha256 in gone:
-            path = blobs.path_of(sha256)
-            bytes_there = path.stat().st_size if path.exists() else 0
-            if blobs.erase(sha256):
-                removed += 1
-                size += bytes_there
-        return Erased(len(ids), removed, size)
-
-    async def _read(self, work: Callable[[sa.Connection], T]) -> T:
-        def inside() -> T:
-            with self._engine.connect() as connection:
-                return work(connection)
-
-        return await asyncio.to_thread(inside)
+        """Erase the content of runs that were received before a moment and have ended; see `erasure.expire`."""
+        return await erasure.expire(self._reader, self._writer, before_unix_nano, blobs, forget)
 
 
-class SqlOutbox:
-    """The outbox of durable runs: intents are committed, and synced, before anything is sent."""
-
-    def __init__(self, writer: GroupWriter, engine: sa.Engine) -> None:
-        self._writer = writer
-        self._engine = engine
-
-    async def intend(self, run_id: str, target: str, recipient: str) -> Known:
-        """As `Outbox.intend`."""
-        key = _intent(run_id, target, recipient)
-
-        def work(connection: sa.Connection) -> Known:
-            table = schema.intents
-            there = connection.execute(sa.select(table.c.outcome).where(_is(key))).first()
-            if there is not None:
-                known: Known = there.outcome or "uncertain"
-                return known
-            connection.execute(table.insert().values(**key, intended_unix_nano=time.time_ns()))
-            return "new"
-
-        return await self._writer.write(work, durable=True)
-
-    async def settle(self, run_id: str, target: str, recipient: str, outcome: Settled, error: str | None) -> None:
-        """As `Outbox.settle`."""
-        key = _intent(run_id, target, recipient)
-        values = {"settled_unix_nano": time.time_ns(), "outcome": outcome, "error": error}
-        await self._writer.write(
-            lambda connection: connection.execute(schema.intents.update().where(_is(key)).values(**values)), durable=True
-        )
-
-    async def retract(self, run_id: str, target: str, recipient: str) -> None:
-        """As `Outbox.retract`."""
-        key = _intent(run_id, target, recipient)
-        await self._writer.write(lambda connection: connection.execute(schema.intents.delete().where(_is(key))), durable=True)
-
-    async def sent_since(self, recipient: str, unix_nano: int) -> int:
-        """As `Outbox.sent_since`."""
-        table = schema.intents
-        key = pseudonym(recipient) if recipient else ""
-        query = sa.select(sa.func.count()).where(table.c.recipient_key == key, table.c.intended_unix_nano >= unix_nano)
-
-        def work() -> int:
-            with self._engine.connect() as connection:
-                return int(connection.execute(query).scalar_one())
-
-        return await asyncio.to_thread(work)
-
-
-def _intent(run_id: str, target: str, recipient: str) -> dict[str, str]:
-    return {"run_id": run_id, "target_key": pseudonym(target), "recipient_key": pseudonym(recipient) if recipient else ""}
-
-
-def _is(key: dict[str, str]) -> sa.ColumnElement[bool]:
-    return sa.and_(*(schema.intents.c[name] == value for name, value in key.items()))
-
-
-def _keep_blobs(connection: sa.Connection, run_id: str, blobs: Iterable[str]) -> None:
-    table = schema.run_blobs
-    wanted = set(blobs)
-    if not wanted:
-        return
-    there = set(
-        connection.execute(sa.select(table.c.sha256).where(table.c.run_id == run_id, table.c.sha256.in_(wanted))).scalars()
-    )
-    new = [{"run_id": run_id, "sha256": sha256} for sha256 in sorted(wanted - there)]
-    if new:
-        connection.execute(table.insert(), new)
-
-
-def _count(connection: sa.Connection, workflow: str, event: str) -> None:
-    table = schema.totals
-    mine = sa.and_(table.c.workflow == workflow, table.c.event == event)
-    if connection.execute(table.update().where(mine).values(count=table.c.count + 1)).rowcount == 0:
-        connection.execute(table.insert().values(workflow=workflow, event=event, count=1))
+def _without_address(item: RecipientOutcome) -> dict[str, Any]:
+    return item.model_dump() | {"recipient": pseudonym(item.recipient) if item.recipient else ""}
 
 
 def _attempt(row: Any) -> Attempt:
     return Attempt(
-        row.stage, row.number, row.span_id, row.ready_unix_nano, row.started_unix_nano, row.ended_unix_nano, row.outcome, row.executor_id
-    )
+        row.stage, row.number, row.span_id, row.ready_unix_nano, row.started_unix_nano, row.ended_unix_nano, row.outcome,
+        row.executor_id,
+    )  # fmt: skip
+
+
+def _lost(attempt: Attempt, ended_unix_nano: int) -> Attempt:
+    return Attempt(
+        attempt.stage, attempt.number, attempt.span_id, attempt.ready_unix_nano, attempt.started_unix_nano, ended_unix_nano, "lost",
+        attempt.executor_id,
+    )  # fmt: skip
 
 
 def _run(row: Any, attempts: tuple[Attempt, ...]) -> Run:
+    error = RunError(**json.loads(row.error)) if row.error else None
     return Run(
-        id=row.id, state=row.state, workflow=row.workflow, source=row.source, trace_id=row.trace_id, size_bytes=row.size_bytes,
-        received_unix_nano=row.received_unix_nano, finished_unix_nano=row.finished_unix_nano, message_id=row.message_id_key,
-        conflict=row.conflict, error=RunError(**json.loads(row.error)) if row.error else None, stages=attempts,
-        deliveries=tuple(RecipientOutcome(**item) for item in json.loads(row.deliveries or "[]")),
+        id=row.id, state=row.state, outcome=row_of(row.state, error.stage if error else None).outcome, workflow=row.workflow,
+        source=row.source, trace_id=row.trace_id, root_span_id=row.root_span_id, size_bytes=row.size_bytes,
+        received_unix_nano=row.received_unix_nano, started_unix_nano=row.started_unix_nano,
+        finished_unix_nano=row.finished_unix_nano, message_id=row.message_id_key, conflict=bool(row.conflict), error=error,
+        stages=attempts,
+        deliveries=tuple(RecipientOutcome(**item) for item in json.loads(row.deliveries)) if row.deliveries else (),
     )  # fmt: skip
+
+
+def _counts(session: Session, late_after_seconds: float) -> Counts:
+    now = time.time_ns()
+    received, delivered, failed = {}, {}, {}
+    for workflow, event, count in session.all(sql.TOTALS):
+        kind, _, outcome = event.partition(":")
+        if kind == sql.RECEIVED:
+            received[workflow] = count
+        elif kind == sql.DELIVERED:
+            delivered[workflow] = count
+        else:
+            failed[workflow, outcome] = count
+    overdue = {row.workflow: row.runs for row in session.all(sql.OVERDUE, before=now - int(late_after_seconds * 1e9))}
+    oldest = session.first(sql.OLDEST_UNFINISHED).received
+    return Counts(received, delivered, failed, overdue, max(0.0, (now - oldest) / 1e9) if oldest is not None else 0.0)
 
 
 def _sqlite_settings(connection: Any, _record: Any) -> None:

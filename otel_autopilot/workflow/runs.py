@@ -7,9 +7,8 @@ from typing import Literal
 
 from otel_autopilot.pipeline.messages import RawEmail, RecipientOutcome
 
-RunState = Literal[
-    "created", "running", "retry", "success", "partial_success", "uncertain", "failed", "rejected", "cancelled"
-]
+RunState = Literal["created", "running", "retry", "success", "partial_success", "uncertain", "failed", "rejected", "cancelled"]
+RunOutcome = Literal["success", "failed", "rejected"]
 
 
 @dataclass(frozen=True)
@@ -64,11 +63,15 @@ class Run:
 
     id: str
     state: RunState
+    outcome: RunOutcome | None
+    """None while it is not finished."""
     workflow: str
     source: str
     trace_id: str
+    root_span_id: str
     size_bytes: int
     received_unix_nano: int
+    started_unix_nano: int | None
     finished_unix_nano: int | None
     message_id: str | None
     """Pseudonym of the Message-ID."""
@@ -76,6 +79,7 @@ class Run:
     error: RunError | None = None
     stages: tuple[Attempt, ...] = ()
     deliveries: tuple[RecipientOutcome, ...] = ()
+    """Recipients are pseudonyms."""
 
 
 @dataclass(frozen=True)
@@ -103,8 +107,9 @@ class Counts:
 
 @dataclass(frozen=True)
 class Erased:
-    """What an erasure removed."""
+    """What an erasure removed: runs whose content went, files and their bytes, checkpointed runs of the engine."""
 
     runs: int = 0
     blobs: int = 0
     size_bytes: int = 0
+    checkpoints: int = 0

@@ -10,13 +10,13 @@ import asyncio
 import queue
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
 from otel_autopilot.errors import EngineError
+from otel_autopilot.workflow.statements import Session
 
 T = TypeVar("T")
 
@@ -26,9 +26,12 @@ BATCH = 200
 
 @dataclass
 class _Write:
-    work: Callable[[sa.Connection], Any]
+    work: Callable[[Session], Any]
     durable: bool
-    done: Future[Any] = field(default_factory=Future)
+    loop: asyncio.AbstractEventLoop
+    done: asyncio.Future[Any]
+    result: Any = None
+    error: BaseException | None = None
 
 
 class GroupWriter:
@@ -36,73 +39,123 @@ class GroupWriter:
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
+        self._sqlite = engine.dialect.name == "sqlite"
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._closing = threading.Lock()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="autopilot-run-store", daemon=True)
         self._thread.start()
 
-    async def write(self, work: Callable[[sa.Connection], T], *, durable: bool = False) -> T:
-        """Run ``work`` in a transaction and return its result once that is committed; raises what it raises."""
-        if self._closed:
-            raise EngineError("the run store is closed")
-        item = _Write(work, durable)
-        self._queue.put(item)
-        result: T = await asyncio.wrap_future(item.done)
+    async def write(self, work: Callable[[Session], T], *, durable: bool = False) -> T:
+        """Run ``work`` in a transaction and return its result once that is committed.
+
+        ``work`` may be run twice (a transaction shared with a faulty one is repeated) and must have no other effects.
+        Raises what it raises, and EngineError when the database can't be written or the store is closed.
+        """
+        loop = asyncio.get_running_loop()
+        item = _Write(work, durable, loop, loop.create_future())
+        with self._closing:
+            if self._closed:
+                raise EngineError("the run store is closed")
+            self._queue.put(item)
+        result: T = await item.done
         return result
 
     def close(self) -> None:
-        """Commit what waits and end the thread."""
-        self._closed = True
-        self._queue.put(None)
+        """Commit what waits and end the thread; a second call does nothing."""
+        with self._closing:
+            if self._closed:
+                return
+            self._closed = True
+            self._queue.put(None)
         self._thread.join()
 
     def _run(self) -> None:
-        with self._engine.connect() as connection:
-            while True:
-                batch = self._next()
-                if batch:
-                    self._commit(connection, batch)
-                if batch is None:
-                    return
+        session: Session | None = None
+        connection: Any = None
+        ending = False
+        while not ending:
+            batch, ending = self._next()
+            if not batch:
+                continue
+            try:
+                if session is None:
+                    connection = self._engine.raw_connection()
+                    if self._sqlite:
+                        connection.driver_connection.isolation_level = None  # transactions are begun and ended here
+                    session = Session(connection, self._engine.dialect)
+                self._commit(connection, session, batch)
+            except Exception as error:  # noqa: BLE001  # no connection: handed to every caller
+                for item in batch:
+                    item.error = self._explained(error)
+            _resolve(batch)
+        if connection is not None:
+            if self._sqlite:
+                connection.driver_connection.isolation_level = "IMMEDIATE"
+            connection.close()
 
-    def _next(self) -> list[_Write] | None:
-        first = self._queue.get()
-        if first is None:
-            return None
-        batch = [first]
-        while len(batch) < BATCH:
+    def _next(self) -> tuple[list[_Write], bool]:
+        """What waits, at least one item; and whether the store is being closed."""
+        batch: list[_Write] = []
+        item = self._queue.get()
+        while item is not None:
+            batch.append(item)
+            if len(batch) == BATCH:
+                return batch, False
             try:
                 item = self._queue.get_nowait()
             except queue.Empty:
-                break
-            if item is None:
-                self._queue.put(None)
-                break
-            batch.append(item)
-        return batch
+                return batch, False
+        return batch, True
 
-    def _commit(self, connection: sa.Connection, batch: list[_Write]) -> None:
-        batch = [item for item in batch if item.done.set_running_or_notify_cancel()]
+    def _commit(self, connection: Any, session: Session, batch: list[_Write]) -> None:
         try:
-            results = self._transaction(connection, batch)
-        except Exception as error:  # noqa: BLE001  # handed to the caller it belongs to
-            if len(batch) == 1:
-                batch[0].done.set_exception(error)
-                return
-            for item in batch:  # one of them is at fault: each by itself, so that the others are not
+            self._transaction(connection, session, batch)
+        except Exception:  # noqa: BLE001  # each by itself: one is at fault, or another process came between
+            for item in batch:
                 try:
-                    item.done.set_result(self._transaction(connection, [item])[0])
-                except Exception as own:  # noqa: BLE001
-                    item.done.set_exception(own)
-            return
-        for item, result in zip(batch, results, strict=True):
-            item.done.set_result(result)
+                    self._transaction(connection, session, [item])
+                except Exception as error:  # noqa: BLE001  # handed to the caller it belongs to
+                    item.error = self._explained(error)
 
-    def _transaction(self, connection: sa.Connection, batch: list[_Write]) -> list[Any]:
-        durable = any(item.durable for item in batch)
-        if connection.dialect.name == "sqlite":
-            raw = connection.connection.driver_connection
-            assert raw is not None
-            raw.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
-        with connection.begin():
-            return [item.work(connection) for item in batch]
+    def _transaction(self, connection: Any, session: Session, batch: list[_Write]) -> None:
+        if self._sqlite:
+            session.command(f"PRAGMA synchronous={'FULL' if any(item.durable for item in batch) else 'NORMAL'}")
+            session.command("BEGIN IMMEDIATE")
+        try:
+            for item in batch:
+                item.result = item.work(session)
+        except BaseException:
+            connection.rollback()
+            raise
+        connection.commit()
+
+    def _explained(self, error: Exception) -> Exception:
+        """A driver's error as one of ours. The text of SQLite's errors names tables and columns, never values."""
+        driver: Any = self._engine.dialect.dbapi
+        if not isinstance(error, (driver.Error, sa.exc.SQLAlchemyError)):
+            return error
+        said = str(error) if self._sqlite else type(error).__qualname__
+        explained = EngineError(f"run store {self._engine.url.database}: expected to write it, got: {said}")
+        explained.__cause__ = error
+        return explained
+
+
+def _resolve(batch: list[_Write]) -> None:
+    """Wake the callers: one wake-up for each event loop, not for each write."""
+    for loop in {item.loop for item in batch}:
+        mine = [item for item in batch if item.loop is loop]
+        try:
+            loop.call_soon_threadsafe(_tell, mine)
+        except RuntimeError:  # that loop is closed: nobody waits any more
+            continue
+
+
+def _tell(batch: list[_Write]) -> None:
+    for item in batch:
+        if item.done.done():
+            continue
+        if item.error is not None:
+            item.done.set_exception(item.error)
+        else:
+            item.done.set_result(item.result)

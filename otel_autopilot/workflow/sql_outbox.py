@@ -1,0 +1,67 @@
+"""The outbox of durable runs: intents are committed, and synced, before anything is sent."""
+
+from __future__ import annotations
+
+import time
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam as given
+
+from otel_autopilot.pipeline.delivery.outbox import Known, Settled
+from otel_autopilot.telemetry.pseudonyms import pseudonym
+from otel_autopilot.workflow.reader import Reader
+from otel_autopilot.workflow.schema import intents
+from otel_autopilot.workflow.statements import Session
+from otel_autopilot.workflow.writer import GroupWriter
+
+_this = sa.and_(*(intents.c[name] == given(name) for name in ("run_id", "target_key", "recipient_key")))
+_KNOWN = sa.select(intents.c.outcome).where(_this)
+_INTEND = intents.insert().values({name: given(name) for name in ("run_id", "target_key", "recipient_key", "intended_unix_nano")})
+_SETTLE = intents.update().where(_this).values(settled_unix_nano=given("now"), outcome=given("result"), error=given("why"))
+_RETRACT = intents.delete().where(_this)
+_SENT = sa.select(sa.func.count().label("mails")).where(
+    intents.c.recipient_key == given("recipient_key"), intents.c.intended_unix_nano >= given("since")
+)
+
+
+class SqlOutbox:
+    """Implements `otel_autopilot.pipeline.delivery.outbox.Outbox` over the run store's database."""
+
+    def __init__(self, writer: GroupWriter, reader: Reader) -> None:
+        self._writer = writer
+        self._reader = reader
+
+    async def intend(self, run_id: str, target: str, recipient: str) -> Known:
+        """As `Outbox.intend`."""
+        key = _key(run_id, target, recipient)
+
+        def work(session: Session) -> Known:
+            there = session.first(_KNOWN, **key)
+            if there is not None:
+                known: Known = there.outcome or "uncertain"
+                return known
+            session.run(_INTEND, **key, intended_unix_nano=time.time_ns())
+            return "new"
+
+        return await self._writer.write(work, durable=True)
+
+    async def settle(self, run_id: str, target: str, recipient: str, outcome: Settled, error: str | None) -> None:
+        """As `Outbox.settle`."""
+        key = _key(run_id, target, recipient)
+        now = time.time_ns()
+        await self._writer.write(lambda session: session.run(_SETTLE, **key, now=now, result=outcome, why=error), durable=True)
+
+    async def retract(self, run_id: str, target: str, recipient: str) -> None:
+        """As `Outbox.retract`."""
+        key = _key(run_id, target, recipient)
+        await self._writer.write(lambda session: session.run(_RETRACT, **key), durable=True)
+
+    async def sent_since(self, recipient: str, unix_nano: int) -> int:
+        """As `Outbox.sent_since`."""
+        key = pseudonym(recipient) if recipient else ""
+        row = await self._reader.read(lambda session: session.first(_SENT, recipient_key=key, since=unix_nano))
+        return int(row.mails)
+
+
+def _key(run_id: str, target: str, recipient: str) -> dict[str, str]:
+    return {"run_id": run_id, "target_key": pseudonym(target), "recipient_key": pseudonym(recipient) if recipient else ""}
