@@ -6,11 +6,14 @@ came from, for ``otel-autopilot doctor``.
 
 from __future__ import annotations
 
+import difflib
+import json
 import os
+import stat
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -29,6 +32,10 @@ OTEL_VARIABLES = {
 }
 
 
+#: Variables of ours that are not settings.
+OTHER_VARIABLES = frozenset({"AUTOPILOT_CONFIG_FILE"})
+
+
 def _xdg(variable: str, fallback: str) -> Path:
     base = os.environ.get(variable)
     return Path(base) if base else Path.home() / fallback
@@ -37,13 +44,13 @@ def _xdg(variable: str, fallback: str) -> Path:
 def settings_file() -> Path:
     """The settings file that is read when it exists: ``$AUTOPILOT_CONFIG_FILE``, else below ``$XDG_CONFIG_HOME``."""
     named = os.environ.get("AUTOPILOT_CONFIG_FILE")
-    return Path(named) if named else _xdg("XDG_CONFIG_HOME", ".config") / "otel-autopilot" / "config.toml"
+    return Path(named).expanduser() if named else _xdg("XDG_CONFIG_HOME", ".config") / "otel-autopilot" / "config.toml"
 
 
 class _OtelVariables(PydanticBaseSettingsSource):
     """Values of the standard ``OTEL_*`` variables."""
 
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002  # as in the base
         for variable, name in OTEL_VARIABLES.items():
             if name == field_name and os.environ.get(variable):
                 return os.environ[variable], name, False
@@ -54,9 +61,15 @@ class _OtelVariables(PydanticBaseSettingsSource):
 
 
 class Settings(BaseSettings):
-    """Every setting, its unit and its default. An unknown key in the settings file is an error."""
+    """Every setting, its unit and its default. An unknown key in the settings file is an error.
 
-    model_config = SettingsConfigDict(env_prefix="AUTOPILOT_", extra="forbid", frozen=True)
+    In a variable, a list is written ``a,b`` or as JSON (where an item holds a comma); a leading ``~`` of a path is the home.
+    An empty variable counts as not set.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="AUTOPILOT_", extra="forbid", frozen=True, env_ignore_empty=True, enable_decoding=False
+    )
 
     data_dir: Path = Field(
         default_factory=lambda: _xdg("XDG_DATA_HOME", ".local/share") / "otel-autopilot",
@@ -137,6 +150,16 @@ class Settings(BaseSettings):
     log_level: str = Field("INFO", description="Level, or `module=LEVEL` pairs separated by commas.")
     log_file: Path | None = Field(None, description="JSON lines, rotated; default: stderr, for people.")
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _from_text(cls, value: Any, info: ValidationInfo) -> Any:
+        """Split lists and expand ``~``, wherever the value comes from."""
+        field = cls.model_fields[str(info.field_name)]
+        if get_origin(field.annotation) is tuple:
+            items = _split(value) if isinstance(value, str) else value
+            return tuple(map(_at_home, items)) if isinstance(items, list | tuple) else items
+        return _at_home(value) if field.annotation is Path or Path in get_args(field.annotation) else value
+
     @property
     def directory(self) -> Path:
         """Where mail and runs are kept."""
@@ -168,8 +191,8 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # not used: no .env file
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return (
             init_settings,
@@ -201,7 +224,7 @@ class Settings(BaseSettings):
                 found[name] = "flag"
             elif otel:
                 found[name] = otel
-            elif any(key.upper() == variable for key in os.environ):
+            elif any(key.upper() == variable and os.environ[key] for key in os.environ):
                 found[name] = variable
             elif name in in_file:
                 found[name] = str(settings_file())
@@ -210,18 +233,73 @@ class Settings(BaseSettings):
         return found
 
 
+def prepare_data_dir(settings: Settings) -> None:
+    """Make the data directories, mode 0700.
+
+    Raises SettingsError, naming the setting, when one can't be made, or is there and others may write to it: who can write
+    there can put mail and settings of their own in place.
+    """
+    for name, directory in (("data_dir", settings.data_dir), ("work_dir", settings.directory)):
+        where = f"AUTOPILOT_{name.upper()}"
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            mode = directory.stat().st_mode
+        except OSError as error:
+            why = f"{type(error).__name__}: {error.strerror}"
+            raise SettingsError(f"{directory}: expected a folder that can be made, got {why}; set {where} to another") from error
+        if mode & stat.S_IWOTH:
+            raise SettingsError(
+                f"{directory}: expected a folder that only its owner can write to, got mode {stat.S_IMODE(mode):04o}; "
+                f"run `chmod 700 {directory}`, or set {where} to another"
+            )
+
+
+def unknown_variables() -> list[str]:
+    """A warning for each ``AUTOPILOT_*`` variable that names no setting, with the nearest name that does."""
+    known = {f"AUTOPILOT_{name.upper()}" for name in Settings.model_fields} | OTHER_VARIABLES
+    warnings = []
+    for name in sorted(name for name in os.environ if name.upper().startswith("AUTOPILOT_") and name.upper() not in known):
+        near = difflib.get_close_matches(name.upper(), known, n=1)
+        warnings.append(f"{name} is set and is no setting" + (f"; did you mean {near[0]}?" if near else ""))
+    return warnings
+
+
+def _split(text: str) -> Any:
+    if text.lstrip().startswith("["):
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise ValueError(f"expected a list as a,b or as JSON, and this is not JSON ({error})") from error
+    return [item.strip() for item in text.split(",") if item.strip()]
+
+
+def _at_home(value: Any) -> Any:
+    """A path, or a target that is one, with its ``~`` expanded."""
+    if isinstance(value, Path):
+        return value.expanduser()
+    if isinstance(value, str) and value.startswith(("~", "maildir:~")):
+        scheme, colon, path = value.rpartition(":") if value.startswith("maildir:") else ("", "", value)
+        return f"{scheme}{colon}{Path(path).expanduser()}"
+    return value
+
+
 def _explain(error: ValidationError, flags: dict[str, Any]) -> str:
     lines = []
     for problem in error.errors(include_url=False):
         name = str(problem["loc"][0]) if problem["loc"] else "?"
+        if problem["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(name, Settings.model_fields, n=1)
+            lines.append(f"{settings_file()}: {name}: no such setting" + (f"; did you mean {near[0]}?" if near else ""))
+            continue
         otel = next((v for v, n in OTEL_VARIABLES.items() if n == name and os.environ.get(v)), None)
         if name in flags:
             where = f"flag --{name.replace('_', '-')}"
         elif otel:
             where = otel
-        elif f"AUTOPILOT_{name.upper()}" in os.environ:
+        elif os.environ.get(f"AUTOPILOT_{name.upper()}"):
             where = f"AUTOPILOT_{name.upper()}"
         else:
             where = f"{settings_file()}: {name}"
-        lines.append(f"{where}: {problem['msg']}, got {problem.get('input')!r}")
+        message = problem["msg"].removeprefix("Value error, ")
+        lines.append(f"{where}: {message[:1].lower()}{message[1:]}, got {problem.get('input')!r}")
     return "\n".join(lines)
