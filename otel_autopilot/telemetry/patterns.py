@@ -52,10 +52,12 @@ _CREDENTIAL_WORDS = (
     r"(?:[\w-]*(?:passw(?:or)?d|passwort|passphrase|secret|api[_-]?key|apikey|access[_-]?key|private[_-]?key|token|credentials?)"
     r"|pwd)"
 )
+#: User and password in front of the host of a URL (RFC 3986).
+_USERINFO = re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://(?P<it>[^\s/@:\"'<>\[\]]*(?::[^\s/@\"'<>\[\]]*)?)(?=@)", re.IGNORECASE)
 _TOKENS = (
     re.compile(r"\bBearer\s+(?P<it>[\w.~+/=-]{6,})", re.IGNORECASE),
     re.compile(r"\beyJ[\w-]{5,}\.[\w-]{2,}(?:\.[\w-]*){1,3}"),  # JSON Web Token, RFC 7519
-    re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://(?P<it>[^\s/@:\"'<>\[\]]*(?::[^\s/@\"'<>\[\]]*)?)(?=@)", re.IGNORECASE),  # URL userinfo
+    _USERINFO,
     re.compile(
         r"[?&;](?:[\w.-]*(?:token|secret|password|passwd|signature|credential|api[_-]?key|apikey)"
         r"|key|sig|auth|code|pwd|pass|session(?:_?id)?|sid|jwt|otp|pin|state|nonce|hash|unsub\w*|email|u|uid|user)"
@@ -92,8 +94,12 @@ def emails(text: str) -> Iterator[Found]:
     """Addresses and Message-IDs, each replaced by its pseudonym; what stands before an address (a key, a quote) stays."""
     if "@" not in text and "\uff20" not in text:
         return
+    # What stands before a host in a URL isn't an address, and `tokens` finds it.
+    userinfo = {match.end("it") for match in _USERINFO.finditer(text)} if "://" in text else set()
     for match in _EMAIL.finditer(text):
         start, end = match.span()
+        if userinfo and start + match.group().rfind("@") in userinfo:
+            continue
         local = match.group().replace("\uff20", "@").rpartition("@")[0]
         before = _BEFORE.match(local)
         if before is not None and before.end() < len(local):
