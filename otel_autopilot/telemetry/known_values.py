@@ -21,6 +21,7 @@ import keyword
 import re
 import threading
 import unicodedata
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -102,6 +103,25 @@ class _Needle:
 Found = tuple[int, int, str]
 
 
+class Placeholders:
+    """Where a text has placeholders already."""
+
+    def __init__(self, text: str) -> None:
+        spans = [placeholder.span() for placeholder in PLACEHOLDER.finditer(text)] if "[" in text else []
+        self._starts = [start for start, _ in spans]
+        self._ends = [end for _, end in spans]
+
+    def hold(self, start: int, end: int) -> bool:
+        """True when ``start`` to ``end`` lies inside of one."""
+        at = bisect_left(self._ends, end)
+        return at < len(self._ends) and self._starts[at] <= start
+
+    def touch(self, start: int, end: int) -> bool:
+        """True when ``start`` to ``end`` has a character in common with one."""
+        at = bisect_right(self._ends, start)
+        return at < len(self._ends) and self._starts[at] < end
+
+
 class KnownValues:
     """The known values of one mail. Any thread may add while others look."""
 
@@ -160,12 +180,12 @@ class KnownValues:
         if not present:
             return []
         form, offsets = _canonical_with_offsets(text)
-        kept = [placeholder.span() for placeholder in PLACEHOLDER.finditer(text)]
+        kept = Placeholders(text)
         found = []
         for needle in present:
             for start, end in _places(needle, form):
                 first, last = offsets[start], offsets[end - 1] + 1
-                if not any(begin <= first and last <= finish for begin, finish in kept):
+                if not kept.hold(first, last):
                     found.append((first, last, needle.replacement))
         return found
 

@@ -49,8 +49,7 @@ _CARD_BRANDS = re.compile(
 )
 
 _CREDENTIAL_WORDS = (
-    r"(?:[\w-]*(?:passw(?:or)?d|passwort|passphrase|secret|api[_-]?key|apikey|access[_-]?key|private[_-]?key|token|credentials?)"
-    r"|pwd)"
+    r"(?:passw(?:or)?d|passwort|passphrase|secret|api[_-]?key|apikey|access[_-]?key|private[_-]?key|token|credentials?|\bpwd)"
 )
 #: User and password in front of the host of a URL (RFC 3986).
 _USERINFO = re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://(?P<it>[^\s/@:\"'<>\[\]]*(?::[^\s/@\"'<>\[\]]*)?)(?=@)", re.IGNORECASE)
@@ -65,7 +64,7 @@ _TOKENS = (
         re.IGNORECASE,
     ),
     re.compile(
-        rf"\b{_CREDENTIAL_WORDS}\b[\"']?\s*[=:]\s*[\"']?(?P<it>(?!\?|%\(|%s|:\w|\$\d|null\b|none\b|true\b|false\b)[^\s\"',;&<>(){{}}\[\]]{{4,}})",
+        rf"{_CREDENTIAL_WORDS}\b[\"']?\s*[=:]\s*[\"']?(?P<it>(?!\?|%\(|%s|:\w|\$\d|null\b|none\b|true\b|false\b)[^\s\"',;&<>(){{}}\[\]]{{4,}})",
         re.IGNORECASE,
     ),
     re.compile(r"\b(?:proxy-)?authorization[\"']?\s*[=:]\s*[\"']?(?P<it>(?!\[)[^\r\n\"'\[\]]{3,})", re.IGNORECASE),

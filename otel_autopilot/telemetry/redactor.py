@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from otel_autopilot.telemetry import encodings, names, patterns
-from otel_autopilot.telemetry.known_values import MAIL_TEXT, PLACEHOLDER, Found, KnownValues, replace
+from otel_autopilot.telemetry.known_values import MAIL_TEXT, Found, KnownValues, Placeholders, replace
 
 #: What stands for the finds of a rule that a user added.
 REDACTED = "[redacted]"
@@ -103,8 +103,8 @@ class Redactor:
                 found += [(start, end, by) for _, _, by in self._personal(decoded)[:1]]
         if not found:
             return found
-        kept = [placeholder.span() for placeholder in PLACEHOLDER.finditer(text)]
-        return [one for one in found if not any(start < one[1] and one[0] < end for start, end in kept)] if kept else found
+        kept = Placeholders(text)
+        return [one for one in found if not kept.touch(one[0], one[1])]
 
     def _plain(self, text: str) -> list[Found]:
         found: list[Found] = []

@@ -158,7 +158,23 @@ def test_long_integers_that_are_cards_are_replaced_and_timestamps_stay() -> None
 
 
 def test_long_texts_of_anything_are_looked_through() -> None:
-    for piece in ("a", "1", "@", "a@", "=4", "%40", "+1 ", "aA1", "\\u0041", "=?utf-8?q?", "eyJ", "://", "0 1"):
+    for piece in (
+        "a",
+        "1",
+        "@",
+        "a@",
+        "=4",
+        "%40",
+        "+1 ",
+        "aA1",
+        "\\u0041",
+        "=?utf-8?q?",
+        "eyJ",
+        "://",
+        "0 1",
+        "token-",
+        "[phone] +1 ",
+    ):
         REDACTOR.text(piece * (300_000 // len(piece)))
 
 
