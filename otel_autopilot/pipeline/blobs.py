@@ -29,28 +29,18 @@ class BlobStore:
     def put(self, content: bytes | Iterable[bytes], *, durable: bool = False) -> Blob:
         """Store bytes, or chunks of them, and return the blob; raises OSError (disk full, read-only)."""
         chunks = (content,) if isinstance(content, bytes) else content
-        digest = hashlib.sha256()
-        size = 0
-        handle, name = tempfile.mkstemp(dir=self.root, prefix=".new-")
+        writer = self.writer()
         try:
-            with os.fdopen(handle, "wb") as file:
-                for chunk in chunks:
-                    digest.update(chunk)
-                    size += len(chunk)
-                    file.write(chunk)
-                if durable:
-                    file.flush()
-                    os.fsync(file.fileno())
-            target = self.path_of(digest.hexdigest())
-            target.parent.mkdir(mode=0o700, exist_ok=True)
-            os.replace(name, target)
+            for chunk in chunks:
+                writer.write(chunk)
+            return writer.commit(durable=durable)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            writer.discard()
             raise
-        if durable:
-            _fsync_directory(target.parent)
-            _fsync_directory(self.root)
-        return Blob(path=target, sha256=digest.hexdigest(), size_bytes=size)
+
+    def writer(self) -> BlobWriter:
+        """A blob written piece by piece, for bytes that come in their own time. Ends with `commit` or `discard`."""
+        return BlobWriter(self)
 
     def put_text(self, text: str) -> Blob:
         """Store text as UTF-8 (lone surrogates replaced)."""
@@ -63,6 +53,44 @@ class BlobStore:
         except FileNotFoundError:
             return False
         return True
+
+
+class BlobWriter:
+    """One blob on its way into the store; every method blocks on the disk."""
+
+    def __init__(self, store: BlobStore) -> None:
+        self._store = store
+        self._digest = hashlib.sha256()
+        self.size_bytes = 0
+        handle, name = tempfile.mkstemp(dir=store.root, prefix=".new-")
+        self._file = os.fdopen(handle, "wb")
+        self._name = name
+
+    def write(self, chunk: bytes) -> None:
+        """Add bytes; raises OSError (disk full)."""
+        self._digest.update(chunk)
+        self.size_bytes += len(chunk)
+        self._file.write(chunk)
+
+    def commit(self, *, durable: bool = False) -> Blob:
+        """Put the blob in its place and return it; raises OSError."""
+        if durable:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        self._file.close()
+        sha256 = self._digest.hexdigest()
+        target = self._store.path_of(sha256)
+        target.parent.mkdir(mode=0o700, exist_ok=True)
+        os.replace(self._name, target)
+        if durable:
+            _fsync_directory(target.parent)
+            _fsync_directory(self._store.root)
+        return Blob(path=target, sha256=sha256, size_bytes=self.size_bytes)
+
+    def discard(self) -> None:
+        """Forget what was written; does nothing after `commit`."""
+        self._file.close()
+        Path(self._name).unlink(missing_ok=True)
 
 
 def _fsync_directory(directory: Path) -> None:
