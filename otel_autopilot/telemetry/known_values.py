@@ -51,7 +51,6 @@ LONG, HEAD = 32, 24
 #: Texts of one mail's telemetry that are remembered to hold none of its values.
 _MOST_CLEAN = 256
 
-_BLANKS = str.maketrans("_+", "  ")
 _PREFIX = re.compile(
     r"^(?:\s*(?:re|fwd?|aw|wg|sv|vs|antw|tr|rif|ref|res|enc|odp|pd|回复|转发|答复)\s*(?:\[\d+\]|\(\d+\))?\s*[:\uff1a]"
     r"|\s*\[[^\]]{1,60}\])+\s*",
@@ -86,7 +85,7 @@ def _common() -> frozenset[str]:
 
 def canonical(text: str) -> str:
     """The form in which values and texts are compared: case-folded, every run of blanks, ``_`` and ``+`` one space."""
-    return " ".join(text.translate(_BLANKS).casefold().split())
+    return " ".join(text.replace("_", " ").replace("+", " ").casefold().split())
 
 
 @dataclass(frozen=True)
