@@ -81,7 +81,7 @@ class BlobWriter:
         sha256 = self._digest.hexdigest()
         target = self._store.path_of(sha256)
         target.parent.mkdir(mode=0o700, exist_ok=True)
-        os.replace(self._name, target)
+        Path(self._name).replace(target)
         if durable:
             _fsync_directory(target.parent)
             _fsync_directory(self._store.root)

@@ -1,0 +1,76 @@
+"""The FastAPI application."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+# The stable names of HTTP have to be chosen before the instrumentation is loaded.
+os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.types import Receive, Scope, Send
+
+from otel_autopilot import __version__
+from otel_autopilot.errors import EngineError
+from otel_autopilot.pipeline.blobs import BlobStore
+from otel_autopilot.service import emails, health, metrics, problems, runs
+from otel_autopilot.service.access import AccessPolicy
+from otel_autopilot.service.guard import Guard
+from otel_autopilot.service.ports import EmailEngine
+from otel_autopilot.settings import Settings
+
+#: Paths without spans and request metrics: probes would drown the rest.
+UNTRACED = "/health/.*,/metrics$"
+#: Headers that would let anybody choose our trace ids, our sampling and our baggage.
+_CONTEXT_HEADERS = frozenset({b"traceparent", b"tracestate", b"baggage"})
+
+
+class Service(FastAPI):
+    """A FastAPI application whose server spans are traces of their own, whatever context a request brings."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Drop trace context and baggage, then go on."""
+        if scope["type"] == "http":
+            scope["headers"] = [pair for pair in scope["headers"] if pair[0] not in _CONTEXT_HEADERS]
+        await super().__call__(scope, receive, send)
+
+    def openapi(self) -> dict[str, Any]:
+        """The schema, with the problems that routes refer to."""
+        if self.openapi_schema is None:
+            schema = super().openapi()
+            schema.setdefault("components", {}).setdefault("schemas", {})["Problem"] = problems.ProblemDetails.model_json_schema()
+        return self.openapi_schema or {}
+
+
+def create_app(engine: EmailEngine, settings: Settings, blobs: BlobStore) -> FastAPI:
+    """The API over an engine that has been started.
+
+    Raises SettingsError when the settings would open it to others without a token.
+    """
+    guard = Middleware(Guard, policy=AccessPolicy.from_settings(settings), max_body_bytes=settings.http_max_body_bytes)
+    app = Service(
+        title="otel-autopilot",
+        version=__version__,
+        summary="Send mails into the pipeline and see what became of them.",
+        middleware=[guard],
+        # Their pages load scripts of others; the schema is at /openapi.json.
+        docs_url=None,
+        redoc_url=None,
+        exception_handlers={
+            problems.Problem: problems.on_problem,
+            HTTPException: problems.on_http_error,
+            RequestValidationError: problems.on_invalid,
+            EngineError: problems.on_engine_error,
+        },
+    )
+    app.include_router(emails.router(engine, blobs))
+    app.include_router(runs.router(engine))
+    app.include_router(health.router(engine, settings.directory))
+    app.include_router(metrics.router())
+    FastAPIInstrumentor.instrument_app(app, excluded_urls=UNTRACED, exclude_spans=["receive", "send"])
+    return app
