@@ -60,7 +60,9 @@ _CHAPTERS = (
 def demo_mail() -> bytes:
     """The mail: text and HTML bodies, and a PDF of six pages."""
     pages = [[f"# {number}. {title}", *textwrap.wrap(text, 88)] for number, (title, text) in enumerate(_CHAPTERS, 1)]
-    return _mail("Third-quarter reliability review, objections by 12 December", "review-q3.pdf", write_pdf(pages, "Reliability review Q3"))
+    return _mail(
+        "Third-quarter reliability review, objections by 12 December", "review-q3.pdf", write_pdf(pages, "Reliability review Q3")
+    )
 
 
 def slow_mail(pages: int = 6_000) -> bytes:

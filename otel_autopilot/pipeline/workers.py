@@ -16,13 +16,12 @@ import resource
 import signal
 from collections.abc import Callable
 from types import TracebackType
-from typing import ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
 from otel_autopilot.errors import WorkCrashed, WorkLimit, WorkTimeout
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 #: prctl option: the signal a process gets when its parent dies (linux/prctl.h).
@@ -60,7 +59,7 @@ class WorkerPool:
         """Start the children and wait until they answer."""
         await asyncio.gather(*(self.run(os.getpid, timeout_seconds=60.0) for _ in range(self._processes)))
 
-    async def run(self, function: Callable[P, T], *args: P.args, timeout_seconds: float | None = None, **kwargs: P.kwargs) -> T:
+    async def run(self, function: Callable[..., T], *args: Any, timeout_seconds: float | None = None, **kwargs: Any) -> T:
         """Run a module-level function in a child and return what it returns.
 
         Its exception is raised here. Raises WorkTimeout past the limit in seconds, WorkLimit past the memory limit,
@@ -79,14 +78,16 @@ class WorkerPool:
 
     async def close(self) -> None:
         """Stop the children; work under way is ended."""
-        self._pool.stop()
+        self._pool.stop()  # type: ignore[no-untyped-call]
         await asyncio.to_thread(self._pool.join)
 
     async def __aenter__(self) -> WorkerPool:
         await self.start()
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace_back: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace_back: TracebackType | None
+    ) -> None:
         await self.close()
 
 
@@ -127,9 +128,9 @@ def _address_space_bytes() -> int:
     return int(psutil.Process().memory_info().vms)
 
 
-def _call(function: Callable[P, T], args: tuple[object, ...], kwargs: dict[str, object]) -> T:
+def _call(function: Callable[..., T], args: tuple[object, ...], kwargs: dict[str, object]) -> T:
     try:
-        return function(*args, **kwargs)  # type: ignore[arg-type]
+        return function(*args, **kwargs)
     except Exception as error:
         try:
             pickle.loads(pickle.dumps(error))  # noqa: S301  # nosec B301  # our own exception, to see that it survives the way back

@@ -80,6 +80,10 @@ class CountingLogExporter(LogRecordExporter):
         """Shut ``inner`` down."""
         self._inner.shutdown()
 
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Flush ``inner``."""
+        return self._inner.force_flush(timeout_millis)
+
 
 class CountingMetricExporter(MetricExporter):
     """The same for metric points."""

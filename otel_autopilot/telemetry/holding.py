@@ -113,4 +113,4 @@ class HoldingSpanProcessor(SpanProcessor):
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Flush the processors behind."""
-        return all([processor.force_flush(timeout_millis) for processor in self._after])
+        return not [processor for processor in self._after if not processor.force_flush(timeout_millis)]

@@ -14,6 +14,7 @@ from typing import Literal
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from opentelemetry.util.types import AttributeValue
 
@@ -41,7 +42,7 @@ class RunIdentity:
     @classmethod
     def new(cls, run_id: str, started_unix_nano: int, parent: SpanContext | None = None) -> RunIdentity:
         """Choose ids. A trusted ``parent`` makes the email part of the sender's trace; anything else starts a new one."""
-        generator = ids.RandomIdGenerator()
+        generator = RandomIdGenerator()
         if parent is not None and parent.is_valid:
             return cls(run_id, parent.trace_id, generator.generate_span_id(), started_unix_nano, parent.trace_flags.sampled, parent)
         trace_id = generator.generate_trace_id()
@@ -84,7 +85,7 @@ def _traceparent(context: SpanContext) -> str:
 
 def new_span_id() -> int:
     """A span id to promise."""
-    return ids.RandomIdGenerator().generate_span_id()
+    return RandomIdGenerator().generate_span_id()
 
 
 @contextmanager

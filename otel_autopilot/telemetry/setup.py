@@ -7,6 +7,7 @@ exported, what was lost) and, for spans, the holding (no orphan after a crash).
 from __future__ import annotations
 
 import atexit
+import functools
 import os
 import threading
 import time
@@ -62,7 +63,7 @@ class Telemetry:
 
     def flush(self, timeout_seconds: float = 5.0) -> bool:
         """Export what waits; False when that took longer than the time given."""
-        return _bounded([lambda f=f: f(int(timeout_seconds * 1000)) for f in self._flushes], timeout_seconds)
+        return _bounded([functools.partial(flush, int(timeout_seconds * 1000)) for flush in self._flushes], timeout_seconds)
 
     def commit_spans(self) -> None:
         """Write ended spans to the embedded store now (in the calling thread), so that they survive ``kill -9``.
@@ -178,7 +179,7 @@ def _delay(variable: str, names_: Sequence[str]) -> float | None:
 def _traces(telemetry: Telemetry, resource: Resource, collector: str | None, protocol: str | None, tap: Tap | None) -> None:
     provider = trace.get_tracer_provider()
     if isinstance(provider, TracerProvider):
-        provider.id_generator = PromisedIds(provider.id_generator)
+        provider.id_generator = PromisedIds(provider.id_generator)  # type: ignore[assignment]  # the attribute's type is too narrow
     else:
         provider = TracerProvider(resource=resource, id_generator=PromisedIds(), shutdown_on_exit=False)
         trace.set_tracer_provider(provider)
@@ -258,7 +259,7 @@ class _KnownValuesOfLogs(LogRecordProcessor):
     def shutdown(self) -> None:
         """Nothing to close."""
 
-    def force_flush(self, timeout_millis: int = 30000) -> bool:
+    def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002
         """Nothing waits here."""
         return True
 

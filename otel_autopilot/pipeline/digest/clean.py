@@ -47,7 +47,10 @@ _FURNITURE = re.compile(
     r"|datenschutz|impressum|se désabonner|désinscri|voir dans le navigateur|darse de baja|cancelar suscripci|ver en el navegador|disiscriviti|afmelden|配信停止|退订)",
     re.IGNORECASE,
 )
-_SOCIAL = re.compile(r"^\W*(facebook|twitter|x|linkedin|instagram|youtube|tiktok|pinterest|mastodon|threads|bluesky)(\W+(facebook|twitter|x|linkedin|instagram|youtube|tiktok|pinterest|mastodon|threads|bluesky))*\W*$", re.IGNORECASE)
+_SOCIAL = re.compile(
+    r"^\W*(facebook|twitter|x|linkedin|instagram|youtube|tiktok|pinterest|mastodon|threads|bluesky)(\W+(facebook|twitter|x|linkedin|instagram|youtube|tiktok|pinterest|mastodon|threads|bluesky))*\W*$",
+    re.IGNORECASE,
+)
 _LINK = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 
 
@@ -103,7 +106,12 @@ def _without_quotes(lines: list[str]) -> list[str]:
                 break
             index = _past_header(lines, index)
             continue
-        if _ATTRIBUTION.match(stripped) or (len(stripped) > 5 and not stripped.endswith((".", "!", "?")) and _ATTRIBUTION.match(two) and not _ATTRIBUTION.match(two[len(stripped) :].strip())):
+        if _ATTRIBUTION.match(stripped) or (
+            len(stripped) > 5
+            and not stripped.endswith((".", "!", "?"))
+            and _ATTRIBUTION.match(two)
+            and not _ATTRIBUTION.match(two[len(stripped) :].strip())
+        ):
             index += 1 if _ATTRIBUTION.match(stripped) else 2
             if not any(later.lstrip().startswith(">") for later in lines[index : index + 4]) and _says_something(kept):
                 break  # quoted without marks: all that follows is the older mail
@@ -138,7 +146,12 @@ def _without_signature(lines: list[str]) -> list[str]:
         rest = [later for later in lines[index + 1 :] if later.strip()]
         if (line.rstrip("\n") in ("-- ", "--") or _SIGNATURE.match(stripped)) and len(rest) <= 15 and (index > 0 or rest == []):
             return lines[:index]
-        if _CLOSING.match(stripped) and len(rest) <= 10 and all(len(later) < 90 for later in rest) and _says_something(lines[:index]):
+        if (
+            _CLOSING.match(stripped)
+            and len(rest) <= 10
+            and all(len(later) < 90 for later in rest)
+            and _says_something(lines[:index])
+        ):
             return lines[:index]
     return lines
 

@@ -68,6 +68,10 @@ def _cells(rows: Sequence[Sequence[str]]) -> list[tuple[str, str, str]]:
             head = row
             continue
         for column, cell in enumerate(row[1:], 1):
-            if re.fullmatch(rf"\s*[+\-−]?[$€£]?\s?(?:{_NUMBER})\s?(?:%|[$€£]|[a-zA-Z]{{1,6}})?\s*", cell) and row[0] and (re.search(r"[^\d\s.,]", cell) or len(cell) >= 4):
+            if (
+                re.fullmatch(rf"\s*[+\-−]?[$€£]?\s?(?:{_NUMBER})\s?(?:%|[$€£]|[a-zA-Z]{{1,6}})?\s*", cell)
+                and row[0]
+                and (re.search(r"[^\d\s.,]", cell) or len(cell) >= 4)
+            ):
                 cells.append((row[0][:60], cell.strip(), head[column][:60] if column < len(head) else ""))
     return cells[:12]

@@ -11,7 +11,9 @@ from otel_autopilot.pipeline.digest.words import STOP_WORDS, stem
 #: Most keywords of a digest.
 MOST = 8
 _TOKEN = re.compile(r"[^\W_](?:[^\W_]|['’\-](?=[^\W_]))*|[^\w\s]", re.UNICODE)
-_WEAK = frozenset("please thanks thank hello dear regards today tomorrow yesterday week month year day time one two three next last first many much well see get got make made say said use used".split())
+_WEAK = frozenset(
+    "please thanks thank hello dear regards today tomorrow yesterday week month year day time one two three next last first many much well see get got make made say said use used".split()
+)
 
 
 def find_keywords(subject: str, sentences: Sequence[str]) -> tuple[str, ...]:
@@ -32,7 +34,7 @@ def find_keywords(subject: str, sentences: Sequence[str]) -> tuple[str, ...]:
         written.setdefault(key, " ".join(phrase))
         strength = sum((degree[word] + frequency[word]) / frequency[word] for word in key) / len(key)
         repeated = min(frequency[word] for word in key)
-        scores[key] += int(100 * strength ** 0.5 * (1 if repeated > 1 else 0.4))
+        scores[key] += int(100 * strength**0.5 * (1 if repeated > 1 else 0.4))
     chosen: list[tuple[str, ...]] = []
     for key, _ in sorted(scores.items(), key=lambda item: (-item[1], item[0])):
         if any(set(key) <= set(other) or set(other) <= set(key) for other in chosen):

@@ -15,7 +15,10 @@ _BORING = re.compile(
     r"manage your|forward to a friend|mailto:|list-manage|/track/open|facebook\.com/sharer|twitter\.com/(intent|share)|linkedin\.com/share",
     re.IGNORECASE,
 )
-_SOCIAL = re.compile(r"^(https?://)?(www\.)?(facebook|twitter|x|linkedin|instagram|youtube|tiktok|pinterest|threads)\.\w+/?[\w.\-@]*/?$", re.IGNORECASE)
+_SOCIAL = re.compile(
+    r"^(https?://)?(www\.)?(facebook|twitter|x|linkedin|instagram|youtube|tiktok|pinterest|threads)\.\w+/?[\w.\-@]*/?$",
+    re.IGNORECASE,
+)
 _TRACKING = re.compile(r"^(utm_|mc_|fbclid|gclid|mkt_tok|_hs|vero_|oly_|trk|ref_src|s_cid|cmpid)", re.IGNORECASE)
 
 
@@ -50,4 +53,8 @@ def without_tracking(url: str) -> str:
         kept = [(key, value) for key, value in parse_qsl(parts.query, keep_blank_values=True) if not _TRACKING.match(key)]
     except ValueError:
         return url
-    return urlunsplit(parts._replace(query=urlencode(kept))) if len(kept) != len(parse_qsl(parts.query, keep_blank_values=True)) else url
+    return (
+        urlunsplit(parts._replace(query=urlencode(kept)))
+        if len(kept) != len(parse_qsl(parts.query, keep_blank_values=True))
+        else url
+    )

@@ -49,7 +49,9 @@ def render_markdown(
     if figures:
         blocks.append("## Figures\n\n" + "\n".join(f"- **{escape(item.value)}**: {escape(item.context)}" for item in figures))
     if links:
-        blocks.append("## Links\n\n" + "\n".join(f"- [{escape(link.text) or escape(_host(link.url))}](<{_url(link.url)}>)" for link in links))
+        blocks.append(
+            "## Links\n\n" + "\n".join(f"- [{escape(link.text) or escape(_host(link.url))}](<{_url(link.url)}>)" for link in links)
+        )
     if keywords:
         blocks.append("## Keywords\n\n" + ", ".join(escape(word) for word in keywords))
     unread = [part for part in skipped if part.reason not in _QUIET]

@@ -56,7 +56,11 @@ async def make_digest(email: Email, ingested: Ingested, *, pool: WorkerPool, opt
         title = answer.title if answer else summary.title
         points = tuple(KeyPoint(text=point) for point in answer.key_points) if answer else summary.key_points
         keywords = tuple(answer.keywords[:8]) if answer and answer.keywords else summary.keywords
-        sources = {document.part: document.filename or document.title or "attachment" for document in ingested.documents if document.kind == "pdf"}
+        sources = {
+            document.part: document.filename or document.title or "attachment"
+            for document in ingested.documents
+            if document.kind == "pdf"
+        }
         markdown = render_markdown(title, points, summary.figures, summary.links, keywords, ingested.skipped, sources)
         return Digest(
             title=title, key_points=points, keywords=keywords, links=summary.links, figures=summary.figures, markdown=markdown,
@@ -83,4 +87,3 @@ def model_input(subject: str, documents: Sequence[Document]) -> str:
         text = document.text.read_text()[: share * 4]
         pieces.append((text if document.kind == "pdf" else new_text(text))[:share])
     return "\n\n".join(pieces)
-

@@ -50,7 +50,10 @@ def summarize(subject: str, documents: Sequence[Document], key_points: int) -> S
     started = time.time_ns()
     texts = [_text_of(document) for document in documents]
     sentences = [
-        sentence for index, text in enumerate(texts) for sentence in split(text, index) if sentence.kind == "heading" or _is_worth_reading(sentence)
+        sentence
+        for index, text in enumerate(texts)
+        for sentence in split(text, index)
+        if sentence.kind == "heading" or _is_worth_reading(sentence)
     ]
     body = [sentence for sentence in sentences if sentence.kind != "heading"]
     if not body:
@@ -130,7 +133,8 @@ def choose(sentences: Sequence[Sentence], topic: Sequence[str], most: int) -> li
         best = max(
             left,
             key=lambda index: (
-                _SPREAD * scores[index] - (1 - _SPREAD) * max((_similarity(vectors[index], vectors[other]) for other in chosen), default=0.0),
+                _SPREAD * scores[index]
+                - (1 - _SPREAD) * max((_similarity(vectors[index], vectors[other]) for other in chosen), default=0.0),
                 -index,
             ),
         )
@@ -231,7 +235,12 @@ def _told(sentence: Sentence) -> str:
 
 
 def _title(subject: str, sentences: Sequence[Sentence]) -> str:
-    title = re.sub(r"^\s*((re|fwd?|aw|wg|sv|vs|antw|tr|rv|回复|转发)\s*(\[\d+\])?\s*[:：]\s*|\[[^\]]{1,40}\]\s*)+", "", subject, flags=re.IGNORECASE).strip()
+    title = re.sub(
+        r"^\s*((re|fwd?|aw|wg|sv|vs|antw|tr|rv|回复|转发)\s*(\[\d+\])?\s*[:：]\s*|\[[^\]]{1,40}\]\s*)+",
+        "",
+        subject,
+        flags=re.IGNORECASE,
+    ).strip()
     if title:
         return title[:300]
     for sentence in sentences:

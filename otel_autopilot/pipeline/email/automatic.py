@@ -12,7 +12,9 @@ Automatic = Literal["null_sender", "auto_submitted", "list", "bulk"]
 
 _LIST_FIELDS = ("List-Id", "List-Unsubscribe", "List-Post", "List-Help", "List-Subscribe", "List-Owner", "List-Archive")
 #: Local parts that nobody reads.
-_NOBODY = re.compile(r"^(mailer-daemon|postmaster|no[-_.]?reply|do[-_.]?not[-_.]?reply|bounces?|owner-.*|.*-request)(\+.*)?$", re.IGNORECASE)
+_NOBODY = re.compile(
+    r"^(mailer-daemon|postmaster|no[-_.]?reply|do[-_.]?not[-_.]?reply|bounces?|owner-.*|.*-request)(\+.*)?$", re.IGNORECASE
+)
 
 
 def why_automatic(mail: MimeMessage, envelope_sender: str | None) -> Automatic | None:

@@ -168,9 +168,9 @@ class Gateway:
             if isinstance(message, Taken):
                 loop.call_soon_threadsafe(self._take, message)
             else:
-                loop.call_soon_threadsafe(lambda: ready.done() or ready.set_result(None))
+                loop.call_soon_threadsafe(_settle, ready)
         if not loop.is_closed():
-            loop.call_soon_threadsafe(lambda: self._gone.done() or self._gone.set_result(None))
+            loop.call_soon_threadsafe(_settle, self._gone)
 
     def _take(self, taken: Taken) -> None:
         task = asyncio.get_running_loop().create_task(self._answer(taken))
@@ -188,3 +188,8 @@ class Gateway:
             logger.opt(exception=error).error("a mail could not be accepted")
             reply = "451 4.3.0 not accepted, try again later"
         await asyncio.to_thread(self._send, Answer(taken.number, reply))
+
+
+def _settle(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

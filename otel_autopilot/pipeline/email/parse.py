@@ -23,7 +23,14 @@ from otel_autopilot.pipeline.messages import Email, Part, SkippedPart
 Reason = Literal["tnef", "unsupported_type", "empty", "signature", "too_deep", "too_many_parts", "undecodable"]
 
 #: Attachments that are text whatever their type says.
-_TEXT_ENDINGS = {".txt": "text/plain", ".md": "text/plain", ".csv": "text/csv", ".log": "text/plain", ".htm": "text/html", ".html": "text/html"}
+_TEXT_ENDINGS = {
+    ".txt": "text/plain",
+    ".md": "text/plain",
+    ".csv": "text/csv",
+    ".log": "text/plain",
+    ".htm": "text/html",
+    ".html": "text/html",
+}
 _READABLE = {"text/plain", "text/html", "text/csv", "text/markdown", "text/enriched", "application/pdf"}
 _SIGNATURES = {"application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature"}
 _TNEF = {"application/ms-tnef", "application/vnd.ms-tnef"}
@@ -143,7 +150,7 @@ def _walk(part: MimeMessage, state: _State, found: _Found, number: str, depth: i
         return
     payload = part.get_payload()
     if content_type == "message/rfc822" and isinstance(payload, list):
-        for inner in payload[:1]:
+        for inner in (item for item in payload[:1] if isinstance(item, MimeMessage)):
             own = _State(state.blobs, state.limits, state.parts, state.decoded_bytes)
             forwarded = _Found()
             _walk(inner, own, forwarded, number or "1", depth + 1)

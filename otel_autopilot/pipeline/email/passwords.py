@@ -32,7 +32,9 @@ def read_users(path: Path) -> dict[str, str]:
             continue
         user, colon, stored = line.strip().partition(":")
         if not colon or not user or stored.count("$") != 5 or not stored.startswith("scrypt$"):
-            raise SettingsError(f"{path}:{number}: expected user:scrypt$n$r$p$salt$hash; make a line with: otel-autopilot password USER")
+            raise SettingsError(
+                f"{path}:{number}: expected user:scrypt$n$r$p$salt$hash; make a line with: otel-autopilot password USER"
+            )
         users[user] = stored
     return users
 

@@ -87,7 +87,10 @@ class Rule(BaseModel):
             asked.append(bool(email.attachments) is self.has_attachment)
         if self.attachment_type is not None:
             wanted = self.attachment_type.lower()
-            asked.append(any(wanted in (kind, kind.rpartition("/")[2]) for kind in types) or any(name.endswith("." + wanted) for name in names))
+            asked.append(
+                any(wanted in (kind, kind.rpartition("/")[2]) for kind in types)
+                or any(name.endswith("." + wanted) for name in names)
+            )
         return asked
 
 
@@ -122,9 +125,13 @@ class Routes:
             raise SettingsError(f"{path}: {error.strerror or error}") from error
         except (yaml.YAMLError, UnicodeDecodeError) as error:
             mark = getattr(error, "problem_mark", None)
-            raise SettingsError(f"{path}:{mark.line + 1 if mark else 1}: expected YAML: {getattr(error, 'problem', error)}") from error
+            raise SettingsError(
+                f"{path}:{mark.line + 1 if mark else 1}: expected YAML: {getattr(error, 'problem', error)}"
+            ) from error
         if not isinstance(content, dict) or not isinstance(content.get("rules", []), list) or set(content) - {"rules", "default"}:
-            raise SettingsError(f"{path}:1: expected a mapping with `rules` (a list) and `default` (a workflow), got {_shape(content)}")
+            raise SettingsError(
+                f"{path}:1: expected a mapping with `rules` (a list) and `default` (a workflow), got {_shape(content)}"
+            )
         lines = _lines_of_rules(node)
         rules = []
         for index, item in enumerate(content.get("rules") or []):
@@ -134,7 +141,9 @@ class Routes:
                 problem = error.errors(include_url=False)[0]
                 where = ".".join(str(part) for part in problem["loc"]) or "rule"
                 line = lines[index] if index < len(lines) else 1
-                raise SettingsError(f"{path}:{line}: rule {index + 1}: {where}: {problem['msg']}, got {problem.get('input')!r}") from error
+                raise SettingsError(
+                    f"{path}:{line}: rule {index + 1}: {where}: {problem['msg']}, got {problem.get('input')!r}"
+                ) from error
         return cls(tuple(rules), str(content.get("default") or "email-digest"))
 
     def choose(self, email: Email) -> Route:

@@ -20,7 +20,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from aiosmtpd.smtp import SMTP, AuthResult, Envelope as SmtpEnvelope, LoginPassword, Session
+from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword, Session
+from aiosmtpd.smtp import Envelope as SmtpEnvelope
 
 from otel_autopilot.pipeline.blobs import BlobStore
 from otel_autopilot.pipeline.email.passwords import check_password, read_users
@@ -108,7 +109,7 @@ class _Server:
         server.close()
         deadline = time.monotonic() + grace
         while self.under_way and time.monotonic() < deadline:
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)  # a counter, looked at for a moment before the end
         os._exit(0)  # what is still open is a client that has had no answer: it sends again
 
     def _protocol(self, loop: asyncio.AbstractEventLoop, loopback: bool) -> SMTP:
@@ -204,7 +205,7 @@ class _Protocol(SMTP):
         self.event_handler.server.connections -= 1
         super().connection_lost(error)
 
-    async def smtp_DATA(self, arg: str | None) -> None:  # noqa: N802  # aiosmtpd's name
+    async def smtp_DATA(self, arg: str | None) -> None:  # aiosmtpd's name
         """DATA: from here on the mail is on its way."""
         self.event_handler.started_unix_nano = time.time_ns()
         await super().smtp_DATA(arg)
@@ -216,24 +217,20 @@ class _Handler:
         self.started_unix_nano = 0
         self._loopback = loopback
 
-    async def handle_EHLO(  # noqa: N802  # aiosmtpd's name
+    async def handle_EHLO(  # aiosmtpd's name
         self, _server: SMTP, session: Session, _envelope: SmtpEnvelope, hostname: str, responses: list[str]
     ) -> Sequence[str]:
         session.host_name = hostname
         return responses
 
-    async def handle_MAIL(  # noqa: N802
-        self, _server: SMTP, _session: Session, envelope: SmtpEnvelope, address: str, options: list[str]
-    ) -> str:
+    async def handle_MAIL(self, _server: SMTP, _session: Session, envelope: SmtpEnvelope, address: str, options: list[str]) -> str:
         if self.server.connections > CONNECTION_LIMIT:
             return "421 4.3.2 too many connections, try again later"
         envelope.mail_from = address
         envelope.mail_options.extend(options)
         return "250 2.1.0 OK"
 
-    async def handle_RCPT(  # noqa: N802
-        self, _server: SMTP, _session: Session, envelope: SmtpEnvelope, address: str, options: list[str]
-    ) -> str:
+    async def handle_RCPT(self, _server: SMTP, _session: Session, envelope: SmtpEnvelope, address: str, options: list[str]) -> str:
         if not self.server.recipient_allowed(address, self._loopback):
             return "550 5.7.1 mail for this recipient is not taken here"
         if len(envelope.rcpt_tos) >= RECIPIENT_LIMIT:
@@ -242,10 +239,10 @@ class _Handler:
         envelope.rcpt_options.extend(options)
         return "250 2.1.5 OK"
 
-    async def handle_DATA(self, _server: SMTP, session: Session, envelope: SmtpEnvelope) -> str:  # noqa: N802
-        content = envelope.content
+    async def handle_DATA(self, _server: SMTP, session: Session, envelope: SmtpEnvelope) -> str:
+        content = envelope.content if isinstance(envelope.content, bytes) else b""
         envelope.content = envelope.original_content = None  # the only other reference: a large mail is held once
-        return await self.server.take(bytes(content or b""), envelope, session, self.started_unix_nano or time.time_ns())
+        return await self.server.take(content, envelope, session, self.started_unix_nano or time.time_ns())
 
 
 def _tls_context(options: ServerOptions) -> ssl.SSLContext | None:

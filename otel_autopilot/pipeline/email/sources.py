@@ -86,7 +86,7 @@ def _is_mbox(path: Path) -> bool:
     """A file that begins with a separator and has the ending of an mbox, or more than one mail."""
     try:
         with path.open("rb") as file:
-            if not file.read(5) == b"From ":
+            if file.read(5) != b"From ":
                 return False
     except OSError:
         return False

@@ -54,7 +54,9 @@ async def is_trusted(raw: RawEmail, allowed: Iterable[str], resolver: TxtResolve
 
 def _from_address(path: Path) -> str | None:
     with path.open("rb") as file:
-        mail = BytesHeaderParser(policy=compat32).parsebytes(file.read(262_144).partition(b"\r\n\r\n")[0].partition(b"\n\n")[0] + b"\n\n")
+        mail = BytesHeaderParser(policy=compat32).parsebytes(
+            file.read(262_144).partition(b"\r\n\r\n")[0].partition(b"\n\n")[0] + b"\n\n"
+        )
     senders = headers.addresses(mail, "From")
     return senders[0].address if len(senders) == 1 and len(mail.get_all("From", [])) == 1 else None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,7 +64,9 @@ def open_pdf(path: Path, *, max_bytes: int, max_pages: int) -> PdfFacts:
         raise _refused(error, whole, size) from error
     try:
         if not whole:
-            raise PdfTruncated(f"expected a PDF with its trailer (startxref, %%EOF) at the end, got {size} bytes that stop before it")
+            raise PdfTruncated(
+                f"expected a PDF with its trailer (startxref, %%EOF) at the end, got {size} bytes that stop before it"
+            )
         pages = len(document)
         if pages > max_pages:
             raise WorkLimit(f"expected a PDF of at most {max_pages} pages, got {pages}")
@@ -125,7 +128,7 @@ def _readable(text: str) -> str:
 def join_pieces(pieces: list[Blob], blobs_root: Path) -> Blob:
     """One blob of all pieces in order, pages separated by form feeds; written without holding it in memory."""
 
-    def chunks():  # type: ignore[no-untyped-def]  # a generator of bytes
+    def chunks() -> Iterator[bytes]:
         for index, piece in enumerate(pieces):
             if index:
                 yield b"\f"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from otel_autopilot.errors import IngestionError, PdfEncrypted, PdfImageOnly
 from otel_autopilot.pipeline.blobs import BlobStore
@@ -57,11 +58,11 @@ async def ingest(
             document = await _read(found, pool, blobs, limits, progress)
         except (PdfEncrypted, PdfImageOnly) as error:
             unread = error
-            reason = "encrypted" if isinstance(error, PdfEncrypted) else "image_only"
+            reason: Literal["encrypted", "image_only"] = "encrypted" if isinstance(error, PdfEncrypted) else "image_only"
             skipped.append(
                 SkippedPart(
                     number=found.number, content_type=found.part.content_type, size_bytes=found.part.blob.size_bytes, reason=reason
-                )  # fmt: skip
+                )
             )
             continue
         documents.append(document)
@@ -106,7 +107,13 @@ async def _pdf(found: _Found, pool: WorkerPool, blobs: BlobStore, limits: Ingest
             raise PdfImageOnly(f"the PDF has {facts.pages} pages and no text on them: it holds images only")
         text = await asyncio.to_thread(join_pieces, [piece.text for piece in pieces], blobs.root)
         document = Document(
-            part=found.number, kind="pdf", title=facts.title, filename=part.filename, text=text, characters=characters, pages=facts.pages
+            part=found.number,
+            kind="pdf",
+            title=facts.title,
+            filename=part.filename,
+            text=text,
+            characters=characters,
+            pages=facts.pages,
         )
         set_attributes(current, _results(document))
         return document
