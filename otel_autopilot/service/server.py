@@ -46,6 +46,8 @@ class HttpServer:
             ws="none",
             lifespan="off",
             log_config=None,
+            # It warns of every client that sends garbage; what fails in the application is logged by the guard.
+            log_level="critical",
             access_log=False,
             server_header=False,
             proxy_headers=False,
@@ -122,8 +124,16 @@ class _Protocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        under_way = self.cycle is not None and not self.cycle.response_complete
-        if under_way:
+        self._watch_header()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.conn.trailing_data[0]:  # the next header has begun already
+            self._watch_header()
+
+    def _watch_header(self) -> None:
+        """Start the clock of a header that has begun; stop it once the request is under way."""
+        if self.cycle is not None and not self.cycle.response_complete:
             self._stop_timer()
         elif self._header_timer is None and not self.transport.is_closing():
             self._header_timer = self.loop.call_later(HEADER_SECONDS, self._too_slow)
