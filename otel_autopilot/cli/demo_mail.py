@@ -6,6 +6,7 @@ import textwrap
 import time
 import zlib
 from email.message import EmailMessage
+from email.policy import SMTP
 from email.utils import formatdate, make_msgid
 
 from otel_autopilot.cli.demo_pdf import assemble, write_pdf
@@ -96,4 +97,4 @@ def _mail(subject: str, name: str, pdf: bytes) -> bytes:
     mail.set_content("The review of the third quarter is attached.\n\nGrace\n")
     mail.add_alternative(_HTML, subtype="html")
     mail.add_attachment(pdf, maintype="application", subtype="pdf", filename=name)
-    return mail.as_bytes()
+    return mail.as_bytes(policy=SMTP)

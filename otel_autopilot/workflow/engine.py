@@ -12,7 +12,8 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
 
@@ -28,6 +29,7 @@ from otel_autopilot.pipeline.messages import RawEmail
 from otel_autopilot.telemetry import diagnostics
 from otel_autopilot.telemetry.propagation import parse_traceparent
 from otel_autopilot.telemetry.run import RunIdentity
+from otel_autopilot.workflow.checkpoints import forget_checkpoints
 from otel_autopilot.workflow.definition import EMAIL_DIGEST, read_workflow
 from otel_autopilot.workflow.intake import identity_of, keys_of, read_header
 from otel_autopilot.workflow.run_store import RunStore
@@ -200,12 +202,18 @@ class Engine:
             task.cancel()
         await asyncio.gather(*self._dispatchers, return_exceptions=True)
         await asyncio.to_thread(DBOS.destroy)
+        # DBOS made its own pool the loop's default and has shut it down: others still want to write.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
         _running = None
         if self._sql is not None:
             self._sql.dispose()
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+    def forget(self, run_ids: Sequence[str]) -> int:
+        """Erase the checkpoints of these runs; blocking. Returns how many had any."""
+        return forget_checkpoints(self._database, run_ids)
 
     @property
     def active_runs(self) -> int:

@@ -13,7 +13,8 @@ from opentelemetry.metrics import CallbackOptions, Observation
 
 from otel_autopilot.telemetry import names
 from otel_autopilot.workflow.definition import EMAIL_DIGEST, read_workflow
-from otel_autopilot.workflow.run_store import Counts, RunStore
+from otel_autopilot.workflow.run_store import RunStore
+from otel_autopilot.workflow.runs import Counts
 
 
 def observe_runs(store: RunStore, *, late_after_seconds: float) -> None:

@@ -7,6 +7,7 @@ workflow's text alone, because a recovered run is replayed by call order.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -138,7 +139,7 @@ class Walker:
         ready = walk.raw.envelope.stored_unix_nano
         error: RunError | None = None
         for step in walk.workflow.steps:
-            result = await checkpoint(step.id, lambda step=step, ready=ready: self._stage(walk, step.id, step.agent, ready))
+            result = await checkpoint(step.id, functools.partial(self._stage, walk, step.id, step.agent, ready))
             ready = int(result["ended_unix_nano"])
             if "error" in result:
                 error = RunError(**result["error"])
@@ -157,7 +158,11 @@ class Walker:
             retry_error_callback=lambda state: state.outcome.result() if state.outcome else outcome,
         )
         numbers = itertools.count(1)
-        outcome = await tries(lambda: self._attempt(walk, stage, agent, ready, next(numbers)))
+
+        async def attempt() -> dict[str, Any]:
+            return await self._attempt(walk, stage, agent, ready, next(numbers))
+
+        outcome = await tries(attempt)
         outcome.pop("retryable", None)
         return outcome
 

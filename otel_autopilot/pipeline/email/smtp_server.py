@@ -197,6 +197,9 @@ class _Server:
 class _Protocol(SMTP):
     """Knows when a mail's first byte came, and how many clients there are."""
 
+    #: RFC 5321 says 1,000; mail programs send paragraphs in one line all the same, and other servers take them.
+    line_length_limit = 1_000_000
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.event_handler.server.connections += 1
         super().connection_made(transport)
