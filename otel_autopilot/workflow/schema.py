@@ -45,6 +45,8 @@ sa.Index("runs_message_id", runs.c.message_id_key)
 sa.Index("runs_sender", runs.c.sender_key)
 sa.Index("runs_state", runs.c.state, runs.c.number)
 sa.Index("runs_workflow", runs.c.workflow, runs.c.number)
+# Both filters at once: without it a page of few matches is looked for among all runs of one of them (81 ms of a million).
+sa.Index("runs_workflow_state", runs.c.workflow, runs.c.state, runs.c.number)
 # A million finished runs must not be looked at to find the oldest that is not.
 UNFINISHED = runs.c.finished_unix_nano.is_(None)
 sa.Index("runs_unfinished", runs.c.received_unix_nano, runs.c.workflow, sqlite_where=UNFINISHED, postgresql_where=UNFINISHED)
@@ -108,6 +110,7 @@ _STEPS: dict[int, tuple[str, ...]] = {
         " AND coalesce(first.message_id_key, '') = coalesce(runs.message_id_key, ''))",
         "CREATE UNIQUE INDEX runs_identity ON runs (content_key, recipients_key, coalesce(message_id_key, ''))",
         "CREATE INDEX runs_sender ON runs (sender_key)",
+        "CREATE INDEX runs_workflow_state ON runs (workflow, state, number)",
         "CREATE INDEX runs_unfinished ON runs (received_unix_nano, workflow) WHERE finished_unix_nano IS NULL",
         "CREATE INDEX runs_content ON runs (received_unix_nano) WHERE raw IS NOT NULL",
     ),
