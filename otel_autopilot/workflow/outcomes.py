@@ -1,12 +1,11 @@
 """The one table of outcomes: what a run's state means to everybody who asks.
 
 An outcome of "success", a good email and exit code 0 are the same thing; so histograms by outcome, the counters and a script
-agree. `docs/outcomes.md` is written from the table (``python -m otel_autopilot.workflow.outcomes``); a test compares them.
+agree. `docs/outcomes.md` is written from the table by ``make generated``; a test compares them.
 """
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -77,7 +76,7 @@ _INTRODUCTION = """\
 # Outcomes
 
 What the state of a run means for its trace, for the indicators and for a script. Written from
-`otel_autopilot/workflow/outcomes.py` by `python -m otel_autopilot.workflow.outcomes > docs/outcomes.md`.
+`otel_autopilot/workflow/outcomes.py` by `make generated`.
 
 - *Outcome* is `autopilot.outcome` on the root span and on `autopilot.email.duration`, and `outcome` in `trace --json`.
 - *Email delivered*, *digest made* and *delivery made* say how the run counts for an indicator; `-` is not an event of it.
@@ -87,6 +86,3 @@ What the state of a run means for its trace, for the indicators and for a script
 """
 
 assert {row.state for row in TABLE} == set(get_args(RunState)), "every state has its row"
-
-if __name__ == "__main__":
-    sys.stdout.write(as_markdown())

@@ -12,7 +12,7 @@ from otel_autopilot.workflow.runs import RunState
 
 
 def test_the_documentation_is_what_the_table_says() -> None:
-    assert Path("docs/outcomes.md").read_text() == as_markdown(), "python -m otel_autopilot.workflow.outcomes > docs/outcomes.md"
+    assert Path("docs/outcomes.md").read_text() == as_markdown(), "make generated"
 
 
 def test_every_state_has_its_row_and_a_state_without_one_is_a_key_error() -> None:

@@ -1,0 +1,86 @@
+"""Write the documents that come from code, or check that they are up to date (``--check``)."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from otel_autopilot.settings import OTEL_VARIABLES, Settings
+from otel_autopilot.telemetry import names
+from otel_autopilot.workflow import outcomes
+
+DOCS = Path(__file__).parent
+
+
+def telemetry() -> str:
+    """Every span, attribute and metric."""
+    lines = [
+        "# Telemetry",
+        "",
+        "What is emitted, written from `otel_autopilot/telemetry/names.py` by `make generated`. Names follow the OpenTelemetry",
+        f"semantic conventions ({names.SEMCONV_SCHEMA_URL.rpartition('/')[2]}) where those have one; the rest is our namespace `autopilot.`.",
+        "All of it is in development: a name may change with a release, and the changelog says so.",
+        "",
+        "## Spans",
+        "",
+        "| span | kind | what it is | attributes |",
+        "|---|---|---|---|",
+    ]
+    for span in names.SPANS:
+        attributes = ", ".join(f"`{attribute.name}`" for attribute in span.attributes)
+        lines.append(f"| `{span.name}` | {span.kind} | {span.brief} | {attributes} |")
+    lines += ["", "## Attributes", "", "| attribute | type | what it is |", "|---|---|---|"]
+    every = {attribute.name: attribute for item in (*names.SPANS, *names.METRICS) for attribute in item.attributes}
+    for name in sorted(every):
+        lines.append(f"| `{name}` | {every[name].type} | {every[name].brief} |")
+    lines += ["", "## Metrics", "", "| metric | instrument | unit | what it is | attributes |", "|---|---|---|---|---|"]
+    for metric in names.METRICS:
+        attributes = ", ".join(f"`{attribute.name}`" for attribute in metric.attributes)
+        lines.append(f"| `{metric.name}` | {metric.instrument} | `{metric.unit}` | {metric.brief} | {attributes} |")
+    return "\n".join(lines) + "\n"
+
+
+def settings() -> str:
+    """Every setting."""
+    lines = [
+        "# Settings",
+        "",
+        "A flag wins over a standard `OTEL_*` variable, that over `AUTOPILOT_*`, that over the settings file (TOML, at",
+        "`$AUTOPILOT_CONFIG_FILE` or `$XDG_CONFIG_HOME/otel-autopilot/config.toml`), that over the default.",
+        "`otel-autopilot doctor` prints what is in force and where it came from. Lists are separated by commas.",
+        "",
+        "| variable | key in the file | default | what it is |",
+        "|---|---|---|---|",
+    ]
+    standard = {field: variable for variable, field in OTEL_VARIABLES.items()}
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default_factory is not None or field.default in (None, ()) else f"`{field.default}`"
+        variable = f"`AUTOPILOT_{name.upper()}`" + (f" (or `{standard[name]}`)" if name in standard else "")
+        lines.append(f"| {variable} | `{name}` | {default} | {field.description} |")
+    return "\n".join(lines) + "\n"
+
+
+GENERATED = {"telemetry.md": telemetry, "settings.md": settings, "outcomes.md": outcomes.as_markdown}
+
+
+def main() -> int:
+    """Write or check; 1 when something is out of date."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a document is out of date")
+    check = parser.parse_args().check
+    stale = []
+    for name, make in GENERATED.items():
+        path, text = DOCS / name, make()
+        if not path.exists() or path.read_text() != text:
+            stale.append(name)
+            if not check:
+                path.write_text(text)
+    if check and stale:
+        sys.stderr.write(f"out of date: {', '.join(f'docs/{name}' for name in stale)}; run: make generated\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
