@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from rich.table import Table
 
 from otel_autopilot import __version__
-from otel_autopilot.errors import StoreError
+from otel_autopilot.errors import SettingsError, StoreError
 from otel_autopilot.local.store import TraceStore
 from otel_autopilot.local.terminal import console
 from otel_autopilot.settings import Settings, prepare_data_dir, unknown_variables
@@ -77,7 +77,7 @@ def _data_directory(settings: Settings) -> Check:
         probe = settings.data_dir / f".doctor-{os.getpid()}"
         probe.write_bytes(b"")
         probe.unlink()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SettingsError) as error:
         return Check("Data directory", ok=False, detail=f"{settings.data_dir}: {error}")
     free = shutil.disk_usage(settings.data_dir).free
     return Check("Data directory", ok=free > 1_000_000_000, detail=f"{settings.data_dir}: {free / 1e9:.1f} GB free")

@@ -6,11 +6,15 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from otel_autopilot.telemetry.health import write_health
+
+if TYPE_CHECKING:
+    from otel_autopilot.settings import Settings
+    from otel_autopilot.telemetry.setup import Telemetry
 
 # The stable HTTP names have to be chosen before the instrumentation is loaded.
 os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
@@ -28,11 +32,10 @@ def serve(
     """Run the command; returns 0 after a drain that finished, 1 when runs were left to resume at the next start."""
     import uvloop
 
-    from otel_autopilot import __version__
+    from otel_autopilot import __version__, configure
     from otel_autopilot.service.metrics import prometheus_reader
     from otel_autopilot.settings import Settings, prepare_data_dir
     from otel_autopilot.telemetry.logs import setup_logging
-    from otel_autopilot.telemetry.setup import configure
     from otel_autopilot.workflow.engine import executor_id_of
 
     settings = Settings.load(
@@ -45,7 +48,7 @@ def serve(
     prepare_data_dir(settings)
     executor_id = settings.executor_id or executor_id_of(settings.directory)
     setup_logging(level=settings.log_level, file=settings.log_file, json=settings.log_file is not None)
-    telemetry = configure(
+    telemetry: Telemetry | None = configure(
         service_name=settings.service_name,
         service_version=__version__,
         instance_id=executor_id,
@@ -55,14 +58,19 @@ def serve(
         pseudonym_key_file=settings.pseudonym_key_file,
         metric_readers=[prometheus_reader()],
     )
+
+    def leave() -> None:
+        if telemetry is not None:
+            telemetry.shutdown(5.0)
+            write_health(settings.data_dir, telemetry, settings.service_name)
+
     try:
-        return uvloop.run(_serve(settings, telemetry, executor_id, ready_file))
+        return uvloop.run(_serve(settings, telemetry, executor_id, ready_file, leave))
     finally:
-        telemetry.shutdown(5.0)
-        write_health(settings.data_dir, telemetry, settings.service_name)
+        leave()
 
 
-async def _serve(settings: Any, telemetry: Any, executor_id: str, ready_file: Path | None) -> int:
+async def _serve(settings: Settings, telemetry: Telemetry | None, executor_id: str, ready_file: Path | None, leave: Callable[[], None]) -> int:
     from otel_autopilot.service.application import Application, write_ready_file
 
     stop = asyncio.Event()
@@ -79,7 +87,8 @@ async def _serve(settings: Any, telemetry: Any, executor_id: str, ready_file: Pa
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.remove_signal_handler(number)
     sys.stderr.write("draining\n")
-    drained = await application.stop()
-    if not drained:
+    if not await application.stop():
         sys.stderr.write("some runs were still under way; they resume at the next start\n")
-    return 0 if drained else 1
+        leave()
+        os._exit(1)  # as after a crash: nothing of them may be recorded as ended
+    return 0

@@ -95,15 +95,19 @@ class Application:
         self._tasks.append(asyncio.create_task(self._retain(store, blobs), name="autopilot-retention"))
 
     async def stop(self) -> bool:
-        """Take no more mail, let the runs in flight end within the drain time, stop; False when some were left to resume."""
+        """Take no more mail, let the runs in flight end within the drain time, stop.
+
+        False when some were left: then the process has to end, and they resume at the next start.
+        """
         self.engine.draining = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.gateway.stop(self._settings.drain_seconds)
-        drained = await self.engine.drain(self._settings.drain_seconds)
+        if not await self.engine.drain(self._settings.drain_seconds):
+            return False
         await self._stack.aclose()
-        return drained
+        return True
 
     async def _from_gateway(self, raw: RawEmail, received: Received) -> Accepted:
         """Accept a mail of the gateway; its server span is a trace of its own, linked from the run."""

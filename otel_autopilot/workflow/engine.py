@@ -33,8 +33,8 @@ from otel_autopilot.workflow.checkpoints import forget_checkpoints
 from otel_autopilot.workflow.definition import EMAIL_DIGEST, read_workflow
 from otel_autopilot.workflow.intake import identity_of, keys_of, read_header
 from otel_autopilot.workflow.run_store import RunStore
-from otel_autopilot.workflow.runs import Accepted
-from otel_autopilot.workflow.walk import Agents, Walk, Walker, current_link, emit_root
+from otel_autopilot.workflow.runs import Accepted, RunError
+from otel_autopilot.workflow.walk import Agents, Finished, Walk, Walker, current_link, emit_root
 
 #: Version of the checkpoint format. Recovery matches it, so it changes only when old checkpoints can't be read any more.
 CHECKPOINT_VERSION = "checkpoints-1"
@@ -195,7 +195,10 @@ class Engine:
         return True
 
     async def stop(self) -> None:
-        """Stop DBOS and give the lock back. Runs still in flight stay pending."""
+        """Stop DBOS and give the lock back.
+
+        Drain first. Where runs are left in flight, end the process instead: they stay pending, as after a crash.
+        """
         global _running
         self.draining = True
         for task in self._dispatchers:
@@ -293,7 +296,14 @@ class Engine:
                 conflict=stored.conflict,
                 links=_link_of(stored.carrier),
             )
-            finished = await self._walker.walk(walk, _checkpoint)
+            try:
+                finished = await self._walker.walk(walk, _checkpoint)
+            except EngineError:
+                run = await self.store.get(run_id)
+                if run is None or run.state != "cancelled":
+                    raise
+                error = RunError("Cancelled", "the run was erased while it was under way", "")
+                finished = Finished("cancelled", time.time_ns(), error, None, None)
             emit_root(walk, finished)
             await self._commit()
             await self.store.finish(

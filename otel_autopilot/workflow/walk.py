@@ -153,7 +153,7 @@ class Walker:
         outcome: dict[str, Any] = {}
         tries = tenacity.AsyncRetrying(
             stop=tenacity.stop_after_attempt(self._attempts),
-            wait=tenacity.wait_exponential_jitter(self._backoff_seconds, max=30.0, jitter=self._backoff_seconds),
+            wait=tenacity.wait_exponential_jitter(multiplier=self._backoff_seconds, max=30.0, jitter=self._backoff_seconds),
             retry=tenacity.retry_if_result(lambda result: bool(result.get("retryable"))),
             retry_error_callback=lambda state: state.outcome.result() if state.outcome else outcome,
         )
@@ -244,11 +244,14 @@ class Walker:
         if error is not None:
             state = "rejected" if error.rejected else "failed"
         elif isinstance(delivery, Delivery):
-            outcomes = {item.outcome for item in delivery.outcomes}
-            if "uncertain" in outcomes:
+            uncertain = sum(item.outcome == "uncertain" for item in delivery.outcomes)
+            failed = sum(item.outcome == "failed" for item in delivery.outcomes)
+            if uncertain:
                 state = "uncertain"
-            elif "failed" in outcomes:
+                error = RunError("Uncertain", f"{uncertain} deliveries may or may not have arrived", "delivery")
+            elif failed:
                 state = "partial_success"
+                error = RunError("PartialSuccess", f"{failed} of {len(delivery.outcomes)} deliveries failed", "delivery")
         return Finished(
             state,
             ended,
@@ -280,7 +283,7 @@ def emit_root(walk: Walk, finished: Finished) -> None:
     run_trace.emit_root(
         walk.identity,
         ended_unix_nano=finished.ended_unix_nano,
-        outcome=row_of(finished.state).outcome or "failed",
+        outcome=row_of(finished.state, finished.error.stage if finished.error else None).outcome or "failed",
         workflow=walk.workflow.name,
         state_name=finished.state,
         error=(finished.error.type, finished.error.message) if finished.error else None,

@@ -114,7 +114,7 @@ async def _guarded(
 
 
 def _wait(state: tenacity.RetryCallState, first_wait_seconds: float) -> float:
-    backoff = tenacity.wait_exponential_jitter(first_wait_seconds, max=30.0, jitter=first_wait_seconds)(state)
+    backoff = tenacity.wait_exponential_jitter(multiplier=first_wait_seconds, max=30.0, jitter=first_wait_seconds)(state)
     error = state.outcome.exception() if state.outcome else None
     asked = getattr(error, "wait_seconds", None)
     return min(LONGEST_WAIT_SECONDS, max(backoff, asked or 0.0))

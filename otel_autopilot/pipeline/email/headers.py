@@ -6,12 +6,11 @@ with `compat32` and each field is decoded here.
 
 from __future__ import annotations
 
+import binascii
 import codecs
 import inspect
 import re
 import unicodedata
-from email.errors import HeaderParseError
-from email.header import decode_header
 from email.message import Message as MimeMessage
 from email.utils import getaddresses, parsedate_to_datetime
 
@@ -23,22 +22,33 @@ FIELD_LIMIT = 10_000
 ADDRESS_LIMIT = 1_000
 #: Newer releases refuse a whole field for one odd address unless asked not to.
 _LENIENT = {"strict": False} if "strict" in inspect.signature(getaddresses).parameters else {}
-_ENCODED_WORD = re.compile(r"=\?[^?\s]{1,60}\?[bBqQ]\?[^?]*\?=")
+#: An encoded word (RFC 2047, with the language of RFC 2231), and several in a row: a sender may cut a character in two between words.
+_ENCODED_WORD = re.compile(r"=\?([^?*\s]{1,60})(?:\*[^?\s]{0,20})?\?([bBqQ])\?([^?]*)\?=")
+_ENCODED_RUN = re.compile(r"=\?[^?\s]{1,80}\?[bBqQ]\?[^?]*\?=(?:\s*=\?[^?\s]{1,80}\?[bBqQ]\?[^?]*\?=)*")
+#: Codecs that are not charsets of mail: slow on large input, or an interpreter of escapes.
+_NOT_CHARSETS = {"punycode", "idna", "unicode-escape", "raw-unicode-escape", "undefined"}
+#: What a sender says who never thought about charsets: UTF-8 is tried before these.
+_CARELESS = {"ascii", "cp1252"}
+_MULTIBYTE = {"gb18030", "big5", "cp932", "cp949", "euc_jp", "iso2022_jp", "utf-8", "utf-16", "utf-7"}
 _MESSAGE_ID = re.compile(r"<[^<>\s]{1,990}>")
 
 
 def decode_bytes(content: bytes, charset: str | None) -> str:
     """Text of bytes in a declared charset; an unknown or wrong one falls back to UTF-8, then to windows-1252."""
-    for name in (charset, "utf-8"):
-        if not name:
+    try:
+        declared = _known_charset(charset) if charset else None
+    except (LookupError, ValueError):
+        declared = None
+    order = ("utf-8", declared) if declared is None or declared in _CARELESS else (declared, "utf-8")
+    for name in order:
+        if name is None:
             continue
         try:
-            return content.decode(_known_charset(name))
-        except (LookupError, UnicodeDecodeError, ValueError):
+            return content.decode(name)
+        except (LookupError, ValueError):
             continue
-    if charset and _is_multibyte(charset):
-        return content.decode(_known_charset(charset), "replace")
-    return content.decode("windows-1252", "replace")
+    multibyte = declared is not None and declared in _MULTIBYTE
+    return content.decode(declared if multibyte and declared else "windows-1252", "replace")
 
 
 def _known_charset(name: str) -> str:
@@ -46,14 +56,10 @@ def _known_charset(name: str) -> str:
     # Senders say gb2312 and write gbk, say shift_jis and write cp932: the wider one reads both.
     wider = {"gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "euc-kr": "cp949", "ks_c_5601-1987": "cp949",
              "iso-8859-1": "windows-1252", "us-ascii": "ascii", "unicode-1-1-utf-7": "utf-7", "iso-8859-8-i": "iso-8859-8"}  # fmt: skip
-    return codecs.lookup(wider.get(cleaned, cleaned)).name
-
-
-def _is_multibyte(name: str) -> bool:
-    try:
-        return _known_charset(name) in {"gb18030", "big5", "cp932", "cp949", "euc_jp", "iso2022_jp", "utf-8", "utf-16", "utf-7"}
-    except (LookupError, ValueError):
-        return False
+    found = codecs.lookup(wider.get(cleaned, cleaned)).name
+    if found.replace("_", "-") in _NOT_CHARSETS:
+        raise LookupError("not a charset of mail")
+    return found
 
 
 def clean(text: str) -> str:
@@ -70,8 +76,7 @@ def decode(value: object) -> str:
     text = _raw_bytes(text)
     if "=?" not in text:
         return clean(text)
-    text = re.sub(r"\?=\s+=\?", "?==?", text)
-    return clean(_ENCODED_WORD.sub(lambda word: _decode_word(word.group()), text))
+    return clean(_ENCODED_RUN.sub(lambda run: _decode_run(run.group()), text))
 
 
 def _raw_bytes(text: str) -> str:
@@ -82,12 +87,24 @@ def _raw_bytes(text: str) -> str:
     return decode_bytes(content, None)
 
 
-def _decode_word(word: str) -> str:
-    try:
-        parts = decode_header(word)
-    except (HeaderParseError, ValueError, LookupError):
-        return word
-    return "".join(part if isinstance(part, str) else decode_bytes(part, charset) for part, charset in parts)
+def _decode_run(run: str) -> str:
+    """Encoded words side by side; the bytes of neighbours in one charset are put together before they are decoded."""
+    pieces: list[tuple[str, bytes]] = []
+    for charset, encoding, text in _ENCODED_WORD.findall(run):
+        content = _encoded_bytes(encoding, text)
+        if pieces and pieces[-1][0] == charset.lower():
+            content = pieces.pop()[1] + content
+        pieces.append((charset.lower(), content))
+    return "".join(decode_bytes(content, charset) for charset, content in pieces) if pieces else run
+
+
+def _encoded_bytes(encoding: str, text: str) -> bytes:
+    raw = text.encode("utf-8", "replace")
+    if encoding in "qQ":
+        return binascii.a2b_qp(raw, header=True)
+    letters = re.sub(rb"[^A-Za-z0-9+/]", b"", raw)
+    letters = letters[: len(letters) - (len(letters) % 4 == 1)]  # a lone last letter holds no byte
+    return binascii.a2b_base64(letters + b"=" * (-len(letters) % 4))
 
 
 def field(mail: MimeMessage, name: str) -> str:
@@ -115,7 +132,7 @@ def addresses(mail: MimeMessage, name: str) -> tuple[Address, ...]:
 def message_ids(mail: MimeMessage, name: str) -> tuple[str, ...]:
     """The message ids of a field, angle brackets included."""
     try:
-        return tuple(_MESSAGE_ID.findall(str(mail.get(name) or "")[: FIELD_LIMIT * 4])[:200])
+        return tuple(map(clean, _MESSAGE_ID.findall(_raw_bytes(str(mail.get(name) or "")[: FIELD_LIMIT * 4]))[:200]))
     except (ValueError, TypeError, LookupError):
         return ()
 

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import binascii
 import email
+import re
+import sys
 from dataclasses import dataclass, field
 from email.message import Message as MimeMessage
+from email.parser import BytesHeaderParser
 from email.policy import Compat32
 from pathlib import Path
 from typing import Literal
@@ -20,20 +23,37 @@ from otel_autopilot.pipeline.email import headers
 from otel_autopilot.pipeline.email.automatic import why_automatic
 from otel_autopilot.pipeline.messages import Email, Part, SkippedPart
 
-Reason = Literal["tnef", "unsupported_type", "empty", "signature", "too_deep", "too_many_parts", "undecodable"]
+Reason = Literal["tnef", "unsupported_type", "encrypted", "empty", "signature", "too_deep", "too_many_parts", "undecodable"]
 
 #: Attachments that are text whatever their type says.
 _TEXT_ENDINGS = {
     ".txt": "text/plain",
     ".md": "text/plain",
-    ".csv": "text/csv",
+    ".csv": "text/plain",
     ".log": "text/plain",
     ".htm": "text/html",
     ".html": "text/html",
 }
-_READABLE = {"text/plain", "text/html", "text/csv", "text/markdown", "text/enriched", "application/pdf"}
+_READABLE = {"text/plain", "text/html", "application/pdf"}
+#: Types of text that nobody reads as it stands.
+_NOT_PROSE = {"text/calendar", "text/rfc822-headers", "text/vcard", "text/x-vcard", "text/directory"}
 _SIGNATURES = {"application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature"}
 _TNEF = {"application/ms-tnef", "application/vnd.ms-tnef"}
+_FORWARDED = {"message/rfc822", "message/global", "message/news"}
+#: Frames that the parser may add to the stack: one for each level of nesting, so this bounds how deep it looks.
+_PARSER_FRAMES = 200
+#: Characters kept of one field while parsing: the library's parameter parser takes quadratic time.
+_RAW_FIELD_LIMIT = 50_000
+_RAW_PARAMETERS_LIMIT = 5_000
+_PARAMETER_FIELDS = {"content-type", "content-disposition", "content-transfer-encoding"}
+#: What HTML holds besides text.
+_NOT_TEXT = re.compile(
+    rb"<!--.*?(?:-->|$)|<(style|script|head)\b.*?(?:</\1\s*>|$)|<[^>]*>|&(?:nbsp|#160|zwnj|#8204|#847);|\s",
+    re.DOTALL | re.IGNORECASE,
+)
+_META_CHARSET = re.compile(rb"<(?:meta|\?xml)\b[^>]{0,300}?(?:charset|encoding)\s*=\s*[\"']?([A-Za-z0-9_:.-]{2,40})", re.IGNORECASE)
+#: W3C Trace Context, version 00 or later.
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
 
 
 @dataclass(frozen=True)
@@ -58,19 +78,42 @@ def parse(path: Path, blobs_root: Path, envelope_sender: str | None = None, limi
     state = _State(BlobStore(blobs_root), limits or ParseLimits())
     if content.startswith(b"From "):  # the separator of an mbox, left in front
         content = content[content.find(b"\n") + 1 :]
-    try:
-        mail = email.message_from_bytes(_bounded_header(content, state), policy=_POLICY)
-    except RecursionError:
-        state.defects.append("NestedTooDeep")
-        mail = email.message_from_bytes(content[: content.find(b"\n\n") + 2 or None].split(b"\n\n")[0] + b"\n\n", policy=_POLICY)
-    return _email(mail, state, "", envelope_sender)
+    return _email(_message(_bounded_header(content, state), state), state, "", envelope_sender)
 
 
 class _Policy(Compat32):
-    """compat32 that takes everything as it comes."""
+    """compat32 whose fields come as they were sent (8-bit bytes as surrogates), cut where none is honest any more."""
+
+    def header_source_parse(self, sourcelines: list[str]) -> tuple[str, str]:
+        name, value = super().header_source_parse(sourcelines)
+        limit = _RAW_PARAMETERS_LIMIT if name.strip().lower() in _PARAMETER_FIELDS else _RAW_FIELD_LIMIT
+        return name, value[:limit]
+
+    def header_fetch_parse(self, name: str, value: str) -> str:
+        return value
 
 
 _POLICY = _Policy(raise_on_defect=False)
+
+
+def _message(content: bytes, state: _State) -> MimeMessage:
+    """Parse; a mail that is nested deeper than the parser may go is taken by its own header only."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(min(limit, _frames() + _PARSER_FRAMES))
+    try:
+        return email.message_from_bytes(content, policy=_POLICY)
+    except RecursionError:
+        state.defect("NestedTooDeep")
+    finally:
+        sys.setrecursionlimit(limit)
+    return BytesHeaderParser(policy=_POLICY).parsebytes(content)
+
+
+def _frames() -> int:
+    frame, depth = sys._getframe(), 0
+    while frame.f_back is not None:
+        frame, depth = frame.f_back, depth + 1
+    return depth
 
 
 @dataclass
@@ -115,6 +158,9 @@ def _email(mail: MimeMessage, state: _State, prefix: str, envelope_sender: str |
     senders = headers.addresses(mail, "From")
     in_reply_to = headers.message_ids(mail, "In-Reply-To")
     ids = headers.message_ids(mail, "Message-ID")
+    traceparent: str | None = headers.field(mail, "traceparent")
+    if not _TRACEPARENT.fullmatch(traceparent or "") or len(mail.get_all("traceparent", [])) > 1:
+        traceparent = None
     return Email(
         message_id=ids[0] if ids else headers.field(mail, "Message-ID") or None,
         subject=headers.field(mail, "Subject"),
@@ -131,8 +177,8 @@ def _email(mail: MimeMessage, state: _State, prefix: str, envelope_sender: str |
         skipped=tuple(found.skipped),
         defects=tuple(state.defects),
         automatic=why_automatic(mail, envelope_sender),
-        traceparent=headers.field(mail, "traceparent") or None,
-        tracestate=headers.field(mail, "tracestate") or None,
+        traceparent=traceparent,
+        tracestate=(headers.field(mail, "tracestate")[:512] or None) if traceparent else None,
     )
 
 
@@ -149,15 +195,13 @@ def _walk(part: MimeMessage, state: _State, found: _Found, number: str, depth: i
         found.skip(number, content_type, "too_deep")
         return
     payload = part.get_payload()
-    if content_type == "message/rfc822" and isinstance(payload, list):
-        for inner in (item for item in payload[:1] if isinstance(item, MimeMessage)):
-            own = _State(state.blobs, state.limits, state.parts, state.decoded_bytes)
-            forwarded = _Found()
-            _walk(inner, own, forwarded, number or "1", depth + 1)
-            found.forwarded.append(_forwarded(inner, forwarded, own))
-            state.parts, state.decoded_bytes = own.parts, own.decoded_bytes
-            for name in own.defects:
-                state.defect(name)
+    if content_type in _FORWARDED and isinstance(payload, list):
+        for inner in payload[:1]:
+            _walk_forwarded(_decoded(part, inner, state), state, found, number or "1", depth)
+    elif content_type == "multipart/encrypted":
+        found.skip(number, content_type, "encrypted")
+    elif isinstance(payload, list) and content_type.startswith("message/"):
+        found.skip(number, content_type, "unsupported_type")
     elif isinstance(payload, list):
         children = [(f"{number}.{index}" if number else str(index), child) for index, child in enumerate(payload, 1)]
         if content_type == "multipart/alternative":
@@ -173,6 +217,30 @@ def _walk(part: MimeMessage, state: _State, found: _Found, number: str, depth: i
                 _walk(child, state, found, name, depth + 1)
     else:
         _leaf(part, state, found, number or "1", content_type)
+
+
+def _walk_forwarded(mail: MimeMessage, state: _State, found: _Found, number: str, depth: int) -> None:
+    if depth >= state.limits.depth:
+        found.skip(number, "message/rfc822", "too_deep")
+        return
+    own = _State(state.blobs, state.limits, state.parts, state.decoded_bytes)
+    forwarded = _Found()
+    _walk(mail, own, forwarded, number, depth + 1)
+    found.forwarded.append(_forwarded(mail, forwarded, own))
+    state.parts, state.decoded_bytes = own.parts, own.decoded_bytes
+    for name in own.defects:
+        state.defect(name)
+
+
+def _decoded(part: MimeMessage, inner: MimeMessage, state: _State) -> MimeMessage:
+    """A forwarded mail that was put into base64, which RFC 2046 forbids and senders do."""
+    if headers.field(part, "Content-Transfer-Encoding").lower() != "base64" or inner.keys():
+        return inner
+    try:
+        content = binascii.a2b_base64(str(inner.get_payload()).encode("ascii", "replace"))
+    except binascii.Error:
+        return inner
+    return _message(_bounded_header(content, state), state)
 
 
 def _forwarded(mail: MimeMessage, found: _Found, state: _State) -> Email:
@@ -212,21 +280,16 @@ def _alternative(children: list[tuple[str, MimeMessage]], state: _State, found: 
 
 
 def _says_something(body: Part) -> bool:
-    """Whether HTML has any text outside its tags; looked for cheaply."""
-    inside = False
-    for byte in body.blob.path.read_bytes()[:200_000]:
-        if byte == 0x3C:
-            inside = True
-        elif byte == 0x3E:
-            inside = False
-        elif not inside and not chr(byte).isspace():
-            return True
-    return False
+    """Whether HTML has any text outside its tags, style and head; looked for in its first 200 kB."""
+    return bool(_NOT_TEXT.sub(b"", body.blob.path.read_bytes()[:200_000]))
 
 
 def _leaf(part: MimeMessage, state: _State, found: _Found, number: str, content_type: str) -> None:
     if content_type in _SIGNATURES:
         found.skip(number, content_type, "signature")
+        return
+    if "NestedTooDeep" in state.defects and content_type.startswith(("multipart/", "message/")):
+        found.skip(number, content_type, "too_deep")
         return
     if content_type.startswith("multipart/"):
         state.defect("MultipartWithoutParts")
@@ -246,6 +309,10 @@ def _leaf(part: MimeMessage, state: _State, found: _Found, number: str, content_
     if state.decoded_bytes > state.limits.decoded_bytes:
         found.skip(number, content_type, "too_many_parts", len(content))
         return
+    if content_type in ("application/pkcs7-mime", "application/x-pkcs7-mime"):
+        opaque = "signed" in headers.field(part, "Content-Type").lower()
+        found.skip(number, content_type, "unsupported_type" if opaque else "encrypted", len(content))
+        return
     attachment = _is_attachment(part, filename)
     content_type = _sniff(content, content_type, filename)
     if not content.strip():
@@ -255,7 +322,8 @@ def _leaf(part: MimeMessage, state: _State, found: _Found, number: str, content_
         found.skip(number, content_type, "unsupported_type", len(content))
         return
     if content_type != "application/pdf":
-        content = headers.decode_bytes(content, _charset(part, content)).encode("utf-8", "replace").replace(b"\x00", b"")
+        text = headers.decode_bytes(content, _charset(part, content, content_type)).replace("\x00", "").removeprefix("\ufeff")
+        content = text.encode("utf-8", "replace")
     made = Part(number=number, content_type=content_type, filename=filename, attachment=attachment, blob=state.blobs.put(content))
     (found.attachments if attachment or content_type == "application/pdf" else found.bodies).append(made)
 
@@ -283,13 +351,16 @@ def _is_attachment(part: MimeMessage, filename: str) -> bool:
     return disposition == "attachment" or bool(filename)
 
 
-def _charset(part: MimeMessage, content: bytes) -> str | None:
+def _charset(part: MimeMessage, content: bytes, content_type: str) -> str | None:
+    """The declared charset, that of a byte order mark, or what HTML says of itself."""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
     try:
         declared = part.get_content_charset()
     except (ValueError, TypeError, LookupError, AttributeError, IndexError):
         declared = None
-    if declared is None and content[:3] == b"\xef\xbb\xbf":
-        return "utf-8-sig"
+    if declared is None and content_type == "text/html" and (meta := _META_CHARSET.search(content[:4_096])):
+        return meta.group(1).decode("ascii")
     return str(declared) if declared else None
 
 
@@ -303,8 +374,6 @@ def _sniff(content: bytes, content_type: str, filename: str) -> str:
         return "application/pdf"
     if content_type in ("application/octet-stream", "application/text") and ending in _TEXT_ENDINGS:
         return _TEXT_ENDINGS[ending]
-    if content_type in ("text/csv", "text/markdown", "text/x-markdown"):
-        return "text/plain"
-    if content_type.startswith("text/") and content_type not in _READABLE and content_type != "text/calendar":
+    if content_type.startswith("text/") and content_type not in _READABLE and content_type not in _NOT_PROSE:
         return "text/plain"
     return content_type

@@ -28,7 +28,7 @@ async def read_email(
     """Parse, verify and route one mail; raises EmailError when it isn't a mail, WorkError when it broke its worker."""
     with span(names.EMAIL_PARSE) as current:
         email = await pool.run(parse, raw.blob.path, blobs.root, raw.envelope.sender, limits or ParseLimits())
-        learn(*known_values(email))
+        learn(*known_values(email), *filter(None, (raw.envelope.sender, *raw.envelope.recipients)))
         set_attributes(
             current,
             {

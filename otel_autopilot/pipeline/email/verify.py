@@ -63,13 +63,18 @@ def _from_address(path: Path) -> str | None:
 
 def _dkim_aligned(path: Path, from_domain: str, resolver: TxtResolver) -> bool:
     """A valid signature whose d= is the From domain or a parent of it (relaxed alignment, RFC 7489 section 3.1.1)."""
-    verifier = dkim.DKIM(path.read_bytes())
+    try:
+        verifier = dkim.DKIM(path.read_bytes())
+    except (dkim.DKIMException, ValueError):  # headers that dkimpy can't read
+        return False
     signatures = sum(1 for name, _ in verifier.headers if name.lower() == b"dkim-signature")
     for index in range(min(signatures, 5)):
         try:
             if not verifier.verify(index, dnsfunc=resolver):
                 continue
         except (dkim.DKIMException, dns.exception.DNSException, ValueError, TypeError, OSError):
+            continue
+        if b"l" in verifier.signature_fields:  # only a part of the body is signed: anybody may add to it (RFC 6376 section 8.2)
             continue
         domain = (verifier.domain or b"").decode("ascii", "replace").lower()
         if domain and "." in domain and (from_domain == domain or from_domain.endswith("." + domain)):
