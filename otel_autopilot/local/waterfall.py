@@ -1,0 +1,342 @@
+"""A trace as a waterfall on the terminal: a pure function from spans and logs to lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from rich.cells import cell_len, set_cell_size
+from rich.text import Text
+
+from otel_autopilot.local.model import LogRecordRow, SpanRecord
+from otel_autopilot.local.tree import STAGES, Node, Tree, build_tree
+
+#: Lines of a waterfall at most; what is left out is counted.
+MOST_LINES = 400
+
+#: Colours of the stages: (stage span, inner span).
+COLOURS = {
+    "email": ("bright_blue", "blue"),
+    "ingestion": ("bright_magenta", "magenta"),
+    "digest": ("bright_yellow", "yellow"),
+    "delivery": ("bright_green", "green"),
+    "": ("bright_white", "cyan"),
+}
+#: Attributes that a reader wants beside a bar, and what to call them.
+_SHOWN = {
+    "autopilot.email.size": ("", "bytes"), "autopilot.email.attachments": ("", "attachments"), "autopilot.email.rule": ("rule ", ""),
+    "autopilot.document.kind": ("", ""), "autopilot.document.pages": ("", "pages"), "autopilot.document.characters": ("", "characters"),
+    "autopilot.digest.method": ("", ""), "autopilot.digest.fallback": ("instead of the model: ", ""), "autopilot.digest.key_points": ("", "points"),
+    "autopilot.delivery.target": ("", ""), "autopilot.delivery.outcome": ("", ""), "autopilot.smtp.response.status_code": ("SMTP ", ""),
+    "http.response.status_code": ("HTTP ", ""), "autopilot.delivery.try": ("try ", ""),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Glyphs:
+    """What bars and guides are drawn with."""
+
+    work: str = "█"
+    inner: str = "▄"
+    wait: str = "·"
+    lost: str = "░"
+    tiny: str = "▏"
+    branch: str = "├╴"
+    corner: str = "└╴"
+    line: str = "│ "
+    fail: str = "✗"
+    link: str = "↗"
+    note: str = "•"
+    many: str = "×"
+    rule: str = "─"
+    tick: str = "┬"
+    dots: str = "…"
+
+
+UNICODE = Glyphs()
+ASCII = Glyphs("#", "=", ".", "~", "|", "|-", "`-", "| ", "x", "->", "*", "x", "-", "+", "...")
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Widths for a terminal of that many columns."""
+
+    name: int
+    bar: int
+    width: int
+
+    @classmethod
+    def of(cls, width: int, tree: Tree) -> _Columns:
+        width = max(60, min(width, 200))
+        numbers = 9 + 9 + 5
+        longest = max((2 * node.depth + cell_len(_label(node)) + 1 for node in _some(tree)), default=10)
+        name = max(16, min(longest, int(width * 0.36)))
+        return cls(name, width - name - numbers - 2, width)
+
+
+def _some(tree: Tree) -> Iterator[Node]:
+    for number, node in enumerate(tree.walk()):
+        if number >= MOST_LINES:
+            return
+        yield node
+
+
+def render_waterfall(
+    spans: Sequence[SpanRecord], logs: Sequence[LogRecordRow] = (), *, width: int = 80, glyphs: Glyphs = UNICODE
+) -> list[Text]:
+    """The lines of a waterfall, none wider than ``width``. One line says so when there are no spans."""
+    if not spans:
+        return [Text("no spans", style="dim")]
+    tree = build_tree(spans, logs)
+    columns = _Columns.of(width, tree)
+    lines = [*_header(tree, glyphs, columns), Text(), _axis(tree, columns, glyphs)]
+    shown = 0
+    for node in tree.walk():
+        if len(lines) >= MOST_LINES:
+            break
+        shown += node.folded
+        lines.append(_row(node, tree, columns, glyphs))
+        lines += _below(node, tree, columns, glyphs)
+    if shown < tree.spans:
+        lines.append(Text(f"{glyphs.dots} and {tree.spans - shown} more spans", style="dim"))
+    summary = _summary(tree, columns, glyphs)
+    if summary:
+        lines += [Text(), *summary]
+    return [_fit(line, columns.width, glyphs) for line in lines]
+
+
+def _header(tree: Tree, glyphs: Glyphs, columns: _Columns) -> list[Text]:
+    root = tree.roots[0].span
+    outcome = str(root.attributes.get("autopilot.outcome") or ("failed" if root.failed else "ok"))
+    started = datetime.fromtimestamp(tree.start_unix_nano / 1e9).astimezone()
+    title = Text()
+    title.append(root.name, style="bold")
+    title.append("  ")
+    title.append(outcome, style={"success": "bold green", "ok": "bold green", "rejected": "bold yellow"}.get(outcome, "bold red"))
+    title.append(f"  {duration(tree.length_nano)}", style="bold")
+    title.append(f"  {started:%Y-%m-%d %H:%M:%S}.{started.microsecond // 1000:03d}", style="dim")
+    facts = Text(style="dim")
+    run = root.attributes.get("autopilot.run.id")
+    parts = [f"run {str(run)[:12]}"] if run else []
+    parts.append(f"trace {root.trace_id}")
+    workflow = root.attributes.get("autopilot.workflow")
+    if workflow and columns.width >= 100:
+        parts.append(f"workflow {workflow}")
+    parts.append(f"{tree.spans} spans")
+    facts.append("  ".join(parts))
+    lines = [title, facts]
+    for node in _some(tree):
+        for link in node.span.links:
+            lines.append(Text(f"{glyphs.link} linked to trace {link.trace_id}", style="dim"))
+    if tree.orphans:
+        lines.append(Text(f"{len(tree.orphans)} spans hang under a parent that is not in the store", style="yellow"))
+    return lines
+
+
+def _axis(tree: Tree, columns: _Columns, glyphs: Glyphs) -> Text:
+    """Ticks at even times, and the heads of the columns."""
+    ticks = 4 if columns.bar < 50 else 6
+    bar = [" "] * columns.bar
+    for index in range(ticks):
+        at = round(index * columns.bar / ticks)
+        label = duration(round(tree.length_nano * index / ticks)) if index else "0"
+        for offset, char in enumerate(label):
+            if at + offset < columns.bar:
+                bar[at + offset] = char
+    line = Text(" " * columns.name + " ", style="dim")
+    line.append("".join(bar), style="dim")
+    line.append(f"{'time':>9}{'self':>9}{'%':>5}", style="dim")
+    return line
+
+
+def _label(node: Node) -> str:
+    label = node.span.name
+    if node.folded > 1:
+        label += f" ×{node.folded}"
+    if node.attempt > 1 or node.lost:
+        label += f" #{node.attempt}"
+    return label + (" lost" if node.lost else "")
+
+
+def _row(node: Node, tree: Tree, columns: _Columns, glyphs: Glyphs) -> Text:
+    strong, light = COLOURS[node.stage]
+    is_stage = node.span.name in STAGES and node.depth == 1
+    style = "red" if node.span.failed else strong if is_stage or node.depth == 0 else light
+    line = Text()
+    guides = "".join(glyphs.line if goes_on else "  " for goes_on in node.guides)
+    mark = ("" if node.depth == 0 else glyphs.corner if node.last else glyphs.branch) if node.depth else ""
+    line.append(guides + mark, style="dim")
+    label = _label(node).replace("×", glyphs.many)
+    if node.span.failed:
+        label = f"{glyphs.fail} {label}"
+    if node.span.span_id in tree.orphans:
+        label += " (orphan)"
+    room = columns.name - cell_len(guides + mark)
+    line.append(_cut(label, room, glyphs), style=f"bold {style}" if is_stage or node.depth == 0 else style)
+    line.append(" ")
+    _bar(line, node, tree, columns, glyphs, style)
+    share = 100 * node.duration_nano / tree.length_nano
+    line.append(f"{duration(node.duration_nano):>9}")
+    line.append(f"{duration(node.self_nano):>9}", style="dim")
+    line.append(f"{share:>4.0f}%" if share >= 1 or not share else "  <1%", style="dim")
+    return line
+
+
+def _bar(line: Text, node: Node, tree: Tree, columns: _Columns, glyphs: Glyphs, style: str) -> None:
+    scale = columns.bar / tree.length_nano
+    start = min(columns.bar - 1, max(0, int((node.span.start_unix_nano - tree.start_unix_nano) * scale)))
+    end = min(columns.bar, max(start + 1, round((node.end_unix_nano - tree.start_unix_nano) * scale)))
+    wait = round(node.wait_nano * scale) if node.depth else 0
+    wait = max(1, wait) if node.wait_nano * scale >= 0.5 and node.depth else 0
+    wait = min(wait, start)
+    glyph = glyphs.lost if node.lost else glyphs.work if node.depth <= 1 else glyphs.inner
+    if (node.end_unix_nano - node.span.start_unix_nano) * scale < 0.5:
+        glyph = glyphs.tiny
+    line.append(" " * (start - wait))
+    line.append(glyphs.wait * wait, style="dim")
+    line.append(glyph * (end - start), style=style)
+    room = columns.bar - end
+    text = _facts(node) if node.depth > 0 else ""
+    if text and room >= 12:
+        line.append(set_cell_size(" " + _cut(text, room - 2, glyphs), room), style="dim")
+    else:
+        line.append(" " * room)
+
+
+def _facts(node: Node) -> str:
+    if node.folded > 1:
+        return ""
+    told = []
+    for key, (before, after) in _SHOWN.items():
+        value = node.span.attributes.get(key)
+        if value not in (None, "", 0, "default"):
+            shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) and after else str(value)
+            told.append(f"{before}{shown}{' ' + after if after else ''}")
+    return ", ".join(told)
+
+
+def _below(node: Node, tree: Tree, columns: _Columns, glyphs: Glyphs) -> list[Text]:
+    """What is told under a span: its error, its events and the logs written in it."""
+    told: list[tuple[str, str]] = []
+    exception = next((event for event in node.span.events if event.name == "exception"), None)
+    if node.span.failed:
+        kind = str(
+            node.span.attributes.get("error.type") or (exception.attributes.get("exception.type") if exception else "") or "error"
+        )
+        message = node.span.status_message or (str(exception.attributes.get("exception.message", "")) if exception else "")
+        repeated = any(child.span.failed and child.span.status_message == node.span.status_message for child in node.children)
+        if not repeated:
+            told.append((f"{kind.rpartition('.')[2]}: {message}" if message else kind, "red"))
+    for event in node.span.events:
+        if event.name != "exception":
+            told.append((f"{glyphs.note} {_offset(event.time_unix_nano, tree)} {event.name}", "dim"))
+    for log in node.logs[:20]:
+        style = "red" if log.severity_number >= 17 else "yellow" if log.severity_number >= 13 else "dim"
+        told.append((f"{glyphs.note} {_offset(log.time_unix_nano, tree)} {log.severity_text or 'LOG'} {log.body}", style))
+    if len(node.logs) > 20:
+        told.append((f"{glyphs.note} and {len(node.logs) - 20} more log lines", "dim"))
+    guides = "".join(glyphs.line if goes_on else "  " for goes_on in node.guides)
+    if node.depth:
+        guides += "  " if node.last else glyphs.line
+    guides += glyphs.line if node.children else "  "
+    lines = []
+    for text, style in told:
+        for piece in _wrap(text, columns.width - cell_len(guides) - 1, glyphs):
+            line = Text()
+            line.append(guides, style="dim")
+            line.append(piece, style=style)
+            lines.append(line)
+    return lines
+
+
+def _offset(moment: int, tree: Tree) -> str:
+    return f"+{duration(max(0, moment - tree.start_unix_nano))}"
+
+
+def _summary(tree: Tree, columns: _Columns, glyphs: Glyphs) -> list[Text]:
+    """Work, wait, share and attempts of each stage, and what the glyphs mean."""
+    work: dict[str, int] = {}
+    wait: dict[str, int] = {}
+    attempts: dict[str, int] = {}
+    for node in tree.walk():
+        if node.depth == 1 and node.span.name in STAGES:
+            work[node.span.name] = work.get(node.span.name, 0) + node.duration_nano
+            wait[node.span.name] = wait.get(node.span.name, 0) + node.wait_nano
+            attempts[node.span.name] = max(attempts.get(node.span.name, 0), node.attempt, 1)
+    if not work:
+        return []
+    head = Text(f"{'stage':<11}{'work':>9}{'wait':>9}{'share':>7}{'attempts':>10}", style="dim")
+    lines = [head]
+    room = columns.width - cell_len(head.plain) - 3
+    for stage in STAGES:
+        if stage not in work:
+            continue
+        share = work[stage] / tree.length_nano
+        line = Text()
+        line.append(f"{stage:<11}", style=COLOURS[stage][0])
+        line.append(f"{duration(work[stage]):>9}{duration(wait[stage]):>9}{share:>7.0%}{attempts[stage]:>10}")
+        line.append("  ")
+        line.append(glyphs.work * max(1, round(min(1.0, share) * max(4, min(room, 40)))), style=COLOURS[stage][0])
+        lines.append(line)
+    legend = Text(style="dim")
+    legend.append(
+        f"{glyphs.work} stage  {glyphs.inner} inside it  {glyphs.wait} waiting  {glyphs.lost} lost  {glyphs.fail} failed  self: not in a child"
+    )
+    return [*lines, legend]
+
+
+def duration(nanoseconds: int) -> str:
+    """A duration as people read it: 12 µs, 3.4 ms, 1.25 s, 2 m 05 s."""
+    if nanoseconds <= 0:
+        return "0"
+    if nanoseconds < 1_000_000:
+        return f"{nanoseconds / 1e3:.0f} µs"
+    if nanoseconds < 100_000_000:
+        return f"{nanoseconds / 1e6:.1f} ms"
+    if nanoseconds < 1_000_000_000:
+        return f"{nanoseconds / 1e6:.0f} ms"
+    if nanoseconds < 60_000_000_000:
+        return f"{nanoseconds / 1e9:.2f} s"
+    minutes, seconds = divmod(round(nanoseconds / 1e9), 60)
+    if minutes < 60:
+        return f"{minutes} m {seconds:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} m"
+
+
+def _cut(text: str, room: int, glyphs: Glyphs) -> str:
+    text = " ".join(text.split())
+    if cell_len(text) <= room:
+        return set_cell_size(text, max(0, room))
+    return set_cell_size(set_cell_size(text, max(0, room - len(glyphs.dots))) + glyphs.dots, max(0, room))
+
+
+def _wrap(text: str, room: int, glyphs: Glyphs) -> list[str]:
+    """At most four lines of that width."""
+    lines: list[str] = []
+    current = ""
+    for word in " ".join(text.split()).split(" "):
+        if current and cell_len(current) + 1 + cell_len(word) > room:
+            lines.append(current)
+            current = word
+        else:
+            current = f"{current} {word}" if current else word
+    lines.append(current)
+    if len(lines) > 4:
+        lines = [*lines[:3], lines[3] + " " + glyphs.dots]
+    return [_cut(line, room, glyphs).rstrip() if cell_len(line) > room else line for line in lines]
+
+
+def _fit(line: Text, width: int, glyphs: Glyphs) -> Text:
+    if glyphs is not UNICODE and not line.plain.isascii():
+        line = Text.assemble(*((span_text, style) for span_text, style in _pieces(line)))
+    line.rstrip()
+    line.truncate(width)
+    return line
+
+
+def _pieces(line: Text) -> Iterator[tuple[str, str]]:
+    """The line in pieces of one style, in ASCII."""
+    for piece in line.divide(sorted({offset for span in line.spans for offset in (span.start, span.end)})):
+        style = str(piece.spans[0].style) if piece.spans else str(line.style)
+        yield piece.plain.replace("µs", "us").encode("ascii", "replace").decode("ascii"), style
