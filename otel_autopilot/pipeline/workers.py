@@ -32,7 +32,7 @@ _PRELOAD = (
     "otel_autopilot.pipeline.email.parse",
     "otel_autopilot.pipeline.ingestion.html",
     "otel_autopilot.pipeline.ingestion.pdf",
-    "otel_autopilot.pipeline.digest.summarize",
+    "otel_autopilot.pipeline.digest.compose",
 )
 
 

@@ -1,77 +1,177 @@
-"""Numbers worth seeing: money, percentages, deadlines and quantities with a unit, with the words around them."""
+"""Numbers worth seeing: money, percentages, dates and quantities, with the words around them; and those of tables."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from otel_autopilot.pipeline.digest.words import STOP_WORDS
 from otel_autopilot.pipeline.messages import Figure
 
-#: Most figures of a digest.
+#: Most figures of a digest, and most of one kind before the other kinds had their turn.
 MOST = 8
-_NUMBER = r"\d{1,3}(?:[.,\u00a0\u202f ]\d{3})+(?:[.,]\d{1,2})?|\d+(?:[.,]\d+)?"
-_MONTH = r"(?:jan(?:uary|uar|vier)?|feb(?:ruary|ruar)?|mar(?:ch)?|märz|apr(?:il)?|may|mai|june?|juni|juin|july?|juli|juillet|aug(?:ust)?|sept?(?:ember)?|o[ck]t(?:ober)?|nov(?:ember)?|de[cz](?:ember)?)"
-_KINDS: tuple[re.Pattern[str], ...] = (
-    re.compile(rf"(?:[$€£¥₹]|\b(?:USD|EUR|GBP|CHF|JPY)\b)\s?(?:{_NUMBER})(?:\s?(?:k|m|bn|million|billion|thousand|Mio\.?|Mrd\.?))?(?!\w)", re.IGNORECASE),
-    re.compile(rf"(?<![\w.,])(?:{_NUMBER})\s?(?:(?:k|m|bn|million|billion|thousand|Mio\.?|Mrd\.?)\s)?(?:[$€£¥₹]|\b(?:USD|EUR|GBP|CHF|JPY|dollars?|euros?|pounds?|yen)\b)", re.IGNORECASE),
-    re.compile(rf"(?<![\w.,])[+\-−±]?(?:{_NUMBER})\s?(?:%|per ?cent\b|percent\b|Prozent\b|pp\b)", re.IGNORECASE),
-    re.compile(rf"\b\d{{1,2}}\.?\s+(?:de\s)?{_MONTH}\b(?:\.?,?\s+\d{{4}})?|\b{_MONTH}\.?\s+\d{{1,2}}(?:st|nd|rd|th)?\b(?:,?\s+\d{{4}})?", re.IGNORECASE),
-    re.compile(rf"(?<![\w.,])(?:{_NUMBER})\s?(?:ms|milliseconds?|seconds?|secs?|minutes?|mins?|hours?|hrs?|days?|weeks?|months?|years?|Tage?n?|Wochen?|Stunden?|Monaten?"
-               r"|jours?|semaines?|heures?|GB|MB|TB|PB|kB|kWh|MW|GW|km|kg|tons?|tonnes?|people|users?|customers?|messages?|mails?|emails?|requests?|pages?|units?|items?|incidents?"
-               r"|tickets?|orders?|engineers?|million|billion)\b", re.IGNORECASE),
+_QUOTA = {"money": 3, "percent": 2, "date": 3, "quantity": 2, "table": 3}
+#: Longest context, in characters.
+_CONTEXT = 100
+_N = r"(?:\d{1,3}(?:[.,'’\u00a0\u202f\u2009 ]\d{3})+(?:[.,]\d{1,2})?|\d+(?:[.,]\d+)?)(?!\d)"
+_START = r"(?<![A-Za-z0-9_.,:/#\-])"
+_SCALE = r"(?:\s?(?:k|m|mn|bn|million(?:en|s)?|billion(?:s)?|thousand|trillion|mio\.?|mrd\.?|milliarden?|mille|miles|millones|milioni|miljoen|milhões|тыс\.?|тысяч|млн\.?|млрд\.?)(?![^\W\d_]))"
+_CURRENCY = r"(?:USD|EUR|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CAD|AUD|BRL|RUB)"
+_CURRENCY_WORD = r"(?:[$€£¥₹₽]|(?:USD|EUR|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CAD|AUD|BRL|RUB|dollars?|euros?|pounds?|yen|francs?|franken|kronor|kroner|руб(?:л(?:ей|я|ь))?\.?|reais|pesos)(?![^\W\d_]))"
+_PER = r"(?:\s?(?:/|per|a|an|pro|im|par|al|por|в)\s?(?:month|year|week|day|hour|user|seat|person|monat|jahr|mois|an|mes|año|месяц|год)(?![^\W\d_]))?"
+_MONTHS = (
+    r"jan(?:uary|uar|vier)?|january|febr?(?:uary|uar)?|février|mar(?:ch|s)?|märz|mrz|apr(?:il)?|avril|may|mai|june?|juni|juin|july?|juli|juillet|aug(?:ust)?|août|sept?(?:ember|embre)?"
+    r"|o[ck]t(?:ober|obre)?|nov(?:ember|embre)?|de[cz](?:ember)?|décembre|dezember|enero|febrero|marzo|abril|mayo|junio|julio|agosto|septiembre|octubre|noviembre|diciembre|gennaio|febbraio|aprile|maggio|giugno"
+    r"|luglio|settembre|ottobre|novembre|dicembre|januari|februari|maart|mei|augustus|janeiro|fevereiro|março|maio|junho|julho|setembro|outubro|novembro|dezembro|января|февраля|марта|апреля|мая|июня|июля|августа"
+    r"|сентября|октября|ноября|декабря"
+)
+_UNITS = (
+    r"km/h|mph|m/s|mg/l|g/l|µg/m³|km²|m²|m³|ms|µs|s|min|h|kWh|MWh|GWh|kW|MW|GW|[KMGTP]i?B|kB|[MG]bit/s|km|cm|mm|kg|mg|g|t|°C|°F|l|bar|Hz|[MG]Hz|milliseconds?|seconds?|secs?|minutes?|mins?|hours?|hrs?|days?|weeks?|months?|years?"
+    r"|Tage?n?|Wochen?|Stunden?|Minuten?|Monate?n?|Jahre?n?|jours?|semaines?|heures?|mois|ans|días|horas|semanas|meses|años|giorni|ore|settimane|dagen|weken|uur|дн(?:ей|я)|час(?:ов|а)|недель|месяцев"
+)
+_CJK_MONEY = r"(?:[\d,.]+\s?(?:万|億|亿|千|百万)?\s?(?:円|元|ウォン|人民币|美元|欧元|ドル|ユーロ))"
+_CJK_DATE = r"(?:(?:\d{4}年)?\d{1,2}月(?:\d{1,2}日|末|初|中旬|底)(?:まで|之前|前)?)"
+_CJK_COUNT = r"(?:[\d,.]+\s?(?:万|億|亿|千)?\s?(?:人|件|個|个|台|社|名|日間|時間|小时|分钟|分間|天|週間|周|か月|ヶ月|个月|年間|倍|回|次|吨|トン|平方米|页|ページ))"
+_PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
+    ("money", re.compile(rf"{_START}[+\-−]?(?:[$€£¥₹₽]|{_CURRENCY}\b)\s?{_N}{_SCALE}?(?![^\W\d_]){_PER}", re.IGNORECASE)),
+    ("money", re.compile(rf"{_START}[+\-−]?{_N}{_SCALE}?\s?(?:de |d')?{_CURRENCY_WORD}{_PER}", re.IGNORECASE)),
+    ("money", re.compile(_CJK_MONEY)),
+    ("percent", re.compile(rf"{_START}[+\-−±]?{_N}\s?(?:%|‰|per ?cent\b|Prozent(?:punkte)?\b|pour cent\b|por ciento\b|процент\w*)", re.IGNORECASE)),
+    ("date", re.compile(rf"{_START}\d{{1,2}}(?:\.|st|nd|rd|th|er)?\s+(?:de\s+|of\s+)?(?:{_MONTHS})\b(?:\.?,?\s+(?:de\s+)?\d{{4}})?|\b(?:{_MONTHS})\.?\s+\d{{1,2}}(?:st|nd|rd|th)?(?!\d|[.:]\d|\s?[%$€£])(?:,?\s+\d{{4}})?", re.IGNORECASE)),
+    ("date", re.compile(rf"{_START}(?:\d{{4}}-\d\d-\d\d|\d{{1,2}}\.\d{{1,2}}\.(?:\d{{4}}|\d\d)|\d{{1,2}}/\d{{1,2}}/(?:\d{{4}}|\d\d))(?!\w|[./-]\d)|{_CJK_DATE}")),
+    ("quantity", re.compile(rf"{_START}[+\-−]?{_N}{_SCALE}?\s?(?:{_UNITS})(?![^\W_])")),
+    ("quantity", re.compile(rf"{_START}(?:\d{{1,3}}(?:[.,'’\u00a0\u202f ]\d{{3}})+|\d+(?:[.,]\d+)?{_SCALE}|\d{{3,6}})\s(?P<noun>[^\W\d_][^\W\d_\-]{{2,}})", re.IGNORECASE)),
+    ("quantity", re.compile(_CJK_COUNT)),
 )  # fmt: skip
+#: A number behind one of these words is a name, not an amount.
+_NAMED = re.compile(
+    r"(?:number|no|nr|num|nº|№|order|invoice|ref|reference|case|ticket|build|room|version|ext|page|seite|unit|week|article|account|code|ending in|issue|pr|id|phone|call|tel|fax|route|line|flight)\.?:?\s*#?$",
+    re.IGNORECASE,
+)
+_YEAR = re.compile(r"(?:19|20)\d\d")
+_TOTAL = re.compile(
+    r"\W*(?:(?:grand |sub)?total|sum|overall|all|amount due|balance|gesamt|summe|insgesamt|somme|totale?|totaal|suma|итого|всего|合計|合计|总计|小計)",
+    re.IGNORECASE,
+)
+_CELL = re.compile(
+    rf"[+\-−±]?(?:[$€£¥₹₽]|{_CURRENCY} ?)?\s?{_N}{_SCALE}?\s?(?:%|[$€£¥₹₽円元]|{_CURRENCY}|{_UNITS})?", re.IGNORECASE
+)
+_CLAUSE = re.compile(r"[,;:，；：、](?=\s|[^\d\s])|\s[–—-]\s|\s\((?=\D)|[)）](?=\s)")
 
 
-def find_figures(sentences: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[Figure, ...]:
-    """The first figures of each kind, money before percentages before dates before quantities, and those of tables."""
-    found: list[tuple[int, int, Figure]] = []
-    for order, sentence in enumerate(sentences):
-        for kind, pattern in enumerate(_KINDS):
-            for match in pattern.finditer(sentence[:2_000]):
-                value = re.sub(r"\s+", " ", match.group()).strip()
-                found.append((max(0, kind - 1), order, Figure(value=value, context=_around(sentence, match.start(), match.end()))))
-    for order, (name, value, head) in enumerate(_cells(rows)):
-        found.append((1, order, Figure(value=value, context=f"{name}, {head}" if head else name)))
-    chosen: list[Figure] = []
-    values: set[str] = set()
-    for limit in (3, MOST):
-        taken: dict[int, int] = {}
-        for kind, _, figure in sorted(found, key=lambda item: (item[0], item[1])):
-            key = re.sub(r"\s", "", figure.value.lower())
-            if key in values or taken.get(kind, 0) >= limit or len(chosen) >= MOST:
+def find_figures(sentences: Sequence[tuple[str, float]], tables: Sequence[Sequence[Sequence[str]]]) -> tuple[Figure, ...]:
+    """At most `MOST` figures of sentences (with their scores: better ones first) and tables: money, percentages, dates, quantities."""
+    ranked = sorted(range(len(sentences)), key=lambda index: (-sentences[index][1], index))
+    found: dict[str, list[tuple[int, Figure]]] = {kind: [] for kind in _QUOTA}
+    for index in ranked:
+        for kind, figure in _in_sentence(sentences[index][0]):
+            found[kind].append((index, figure))
+    for place, figure in enumerate(_in_tables(tables)):
+        found["table"].append((len(sentences) + place, figure))
+    chosen: list[tuple[str, int, Figure]] = []
+    for limited in (True, False):
+        for kind, quota in _QUOTA.items():
+            for index, figure in found[kind]:
+                taken = [(k, f) for k, _, f in chosen]
+                if len(chosen) < MOST and not (limited and sum(1 for k, _ in taken if k == kind) >= quota) and _adds(figure, taken):
+                    chosen.append((kind, index, figure))
+    order = list(_QUOTA)
+    return tuple(figure for _, _, figure in sorted(chosen, key=lambda item: (order.index(item[0]), item[1])))
+
+
+def _adds(figure: Figure, taken: Sequence[tuple[str, Figure]]) -> bool:
+    """Whether it says something that no chosen figure says."""
+    value = re.sub(r"\s", "", figure.value.casefold())
+    return not any(value == re.sub(r"\s", "", other.value.casefold()) or figure.context == other.context for _, other in taken)
+
+
+def _in_sentence(sentence: str) -> Iterator[tuple[str, Figure]]:
+    text = sentence[:2_000]
+    spans: list[tuple[int, int]] = []
+    for kind, pattern in _PATTERNS:
+        for match in pattern.finditer(text):
+            start, end = match.span()
+            if any(start < other_end and end > other_start for other_start, other_end in spans) or not _is_amount(text, match):
                 continue
-            taken[kind] = taken.get(kind, 0) + 1
-            values.add(key)
-            chosen.append(figure)
-    return tuple(chosen)
+            spans.append((start, end))
+            yield kind, Figure(value=" ".join(match[0].split()), context=_around(text, start, end))
+
+
+def _is_amount(text: str, match: re.Match[str]) -> bool:
+    noun = match.groupdict().get("noun")
+    if noun is None:
+        return True
+    if noun.casefold() in STOP_WORDS or _NAMED.search(text[: match.start()]):
+        return False
+    number = match[0].split()[0]
+    return not (_YEAR.fullmatch(number) or re.fullmatch(rf"(?:{_MONTHS})", noun, re.IGNORECASE))
 
 
 def _around(sentence: str, start: int, end: int) -> str:
-    """Up to some 90 characters around a figure, cut at words."""
-    if len(sentence) <= 110:
+    """The clause that a figure stands in, or more where that says too little, at most some 100 characters, cut at words."""
+    if len(sentence) <= 60:
         return sentence
-    left, right = max(0, start - 45), min(len(sentence), end + 45)
+    cuts = [0, *sorted({match.end() for match in _CLAUSE.finditer(sentence)} - {len(sentence)}), len(sentence)]
+    first = max(index for index, cut in enumerate(cuts) if cut <= start)
+    last = min(index for index, cut in enumerate(cuts) if cut >= end)
+    while cuts[last] - cuts[first] < 40:
+        if first > 0 and cuts[last] - cuts[first - 1] <= _CONTEXT:
+            first -= 1
+        elif last < len(cuts) - 1 and cuts[last + 1] - cuts[first] <= _CONTEXT:
+            last += 1
+        else:
+            break
+    left, right = cuts[first], cuts[last]
+    if right - left > _CONTEXT:
+        left, right = max(left, start - _CONTEXT // 2), min(right, end + _CONTEXT // 2)
     text = sentence[left:right]
-    if left:
+    if left > 0 and left not in cuts and " " in text:
         text = "… " + text.partition(" ")[2]
-    if right < len(sentence):
+    if right < len(sentence) and right not in cuts and " " in text:
         text = text.rpartition(" ")[0] + " …"
-    return text.strip()
+    text = re.sub(r"(?<!\w)(?:and|but|which|und|aber|et|mais|y|pero|и|но)\s*$", "", text.strip())
+    text = text.strip(" ,;:，；：、–—-")
+    return (
+        text + ")" if text.count("(") > text.count(")") else text.removesuffix(")") if text.count(")") > text.count("(") else text
+    )
 
 
-def _cells(rows: Sequence[Sequence[str]]) -> list[tuple[str, str, str]]:
-    """(row name, value, column name) of table cells that are numbers with a unit or a sign."""
-    cells = []
-    head: Sequence[str] = ()
-    for row in rows[:60]:
-        if not any(re.match(r"\s*[+\-−$€£]?\s?\d", cell) for cell in row[1:]):
-            head = row
+def _in_tables(tables: Sequence[Sequence[Sequence[str]]]) -> Iterator[Figure]:
+    """Of each table: its totals, its extremes where a column has signs, its first row."""
+    for table in tables[:10]:
+        rows = [list(row) for row in table[:200] if row]
+        if not rows:
             continue
-        for column, cell in enumerate(row[1:], 1):
-            if (
-                re.fullmatch(rf"\s*[+\-−]?[$€£]?\s?(?:{_NUMBER})\s?(?:%|[$€£]|[a-zA-Z]{{1,6}})?\s*", cell)
-                and row[0]
-                and (re.search(r"[^\d\s.,]", cell) or len(cell) >= 4)
-            ):
-                cells.append((row[0][:60], cell.strip(), head[column][:60] if column < len(head) else ""))
-    return cells[:12]
+        head = [] if any(_is_number(cell) for cell in rows[0][1:]) else rows[0]
+        body = rows[1:] if head else rows
+        cells = [(row, column) for row in body for column in range(1, len(row)) if row[0].strip() and _is_number(row[column])]
+        wanted = [(row, column) for row, column in cells if _TOTAL.match(row[0])][:2]
+        signed: dict[int, list[tuple[float, list[str]]]] = {}
+        for row, column in cells:
+            if re.match(r"[+\-−]\s?\d", row[column]):
+                signed.setdefault(column, []).append((_number(row[column]), row))
+        for column, values in signed.items():
+            if len(values) > 1:
+                wanted += [(min(values, key=lambda item: item[0])[1], column), (max(values, key=lambda item: item[0])[1], column)]
+        wanted += [(row, column) for row, column in cells if not _TOTAL.match(row[0])]
+        for row, column in wanted[:5]:
+            name = head[column].strip() if column < len(head) else ""
+            yield Figure(
+                value=row[column].strip()[:40], context=f"{row[0].strip()[:80]} ({name[:60]})" if name else row[0].strip()[:80]
+            )
+
+
+def _is_number(cell: str) -> bool:
+    text = cell.strip()
+    if not _CELL.fullmatch(text):
+        return False
+    return bool(re.search(r"[^\d\s.,]", text)) or (
+        len(re.sub(r"\D", "", text)) >= 3 and not _YEAR.fullmatch(text) and len(text) <= 15
+    )
+
+
+def _number(cell: str) -> float:
+    digits = re.sub(r"[^\d.]", "", cell.replace(",", "."))
+    head, _, tail = digits.rpartition(".")
+    value = float(f"{head.replace('.', '')}.{tail}" if head else digits.replace(".", "") or "0")
+    return -value if cell.lstrip()[:1] in "-−" else value

@@ -3,30 +3,42 @@
 from __future__ import annotations
 
 import re
-import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from urllib.parse import quote
 
 import nh3
 from markdown_it import MarkdownIt
 
+from otel_autopilot.pipeline.digest.columns import columns, wrap
 from otel_autopilot.pipeline.messages import Figure, KeyPoint, Link, SkippedPart
 
 #: Why a part was not read, for people.
 _REASONS = {
     "tnef": "Outlook's own format (winmail.dat)",
-    "unsupported_type": "a type that holds no text",
+    "unsupported_type": "not a kind of text",
     "encrypted": "encrypted",
-    "image_only": "pictures without text",
+    "image_only": "pictures of text only",
     "empty": "empty",
-    "signature": "a signature",
+    "signature": "a digital signature",
     "too_deep": "nested too deep",
-    "too_many_parts": "past the limit on parts",
-    "undecodable": "not decodable",
+    "too_many_parts": "one part too many",
+    "undecodable": "damaged",
 }
+#: What people call these types.
+_TYPES = (
+    ("application/pdf", "PDF"), ("image/", "picture"), ("audio/", "sound"), ("video/", "video"), ("application/zip", "ZIP archive"),
+    ("application/x-", "file"), ("application/ms-tnef", "winmail.dat"), ("application/vnd.ms-excel", "spreadsheet"),
+    ("application/vnd.openxmlformats-officedocument.spreadsheet", "spreadsheet"), ("application/msword", "document"),
+    ("application/vnd.openxmlformats-officedocument.wordprocessing", "document"), ("text/calendar", "calendar entry"),
+    ("application/vnd.openxmlformats-officedocument.presentation", "presentation"), ("application/vnd.ms-powerpoint", "presentation"),
+    ("message/", "message"), ("text/", "text"),
+)  # fmt: skip
 #: Reasons that a reader gains nothing from.
 _QUIET = {"empty", "signature"}
-_TAGS = {"h1", "h2", "h3", "p", "ul", "ol", "li", "strong", "em", "a", "code", "blockquote", "br", "hr"}
+_MOST_UNREAD = 10
+_TAGS = {"h1", "h2", "p", "ul", "li", "strong", "em", "a"}
 _WIDTH = 78
+_LINK_LINE = re.compile(r"- \[(.*)\]\(<([^<>]*)>\)")
 
 
 def render_markdown(
@@ -36,31 +48,44 @@ def render_markdown(
     links: Sequence[Link],
     keywords: Sequence[str],
     skipped: Sequence[SkippedPart],
-    sources: dict[str, str],
+    attachments: Mapping[str, str],
 ) -> str:
-    """The digest in Markdown; ``sources`` names the attachment that a part number stands for."""
+    """The digest in Markdown; ``attachments`` names those parts that are attachments, by their number."""
     blocks = [f"# {escape(title) or 'Untitled'}"]
     if key_points:
-        points = []
-        for point in key_points:
-            source = sources.get(point.part, "")
-            points.append(f"- {escape(point.text)}" + (f" *({escape(source)})*" if source else ""))
-        blocks.append("\n".join(points))
+        blocks.append("\n".join(_point(point, attachments) for point in key_points))
     if figures:
-        blocks.append("## Figures\n\n" + "\n".join(f"- **{escape(item.value)}**: {escape(item.context)}" for item in figures))
-    if links:
-        blocks.append(
-            "## Links\n\n" + "\n".join(f"- [{escape(link.text) or escape(_host(link.url))}](<{_url(link.url)}>)" for link in links)
-        )
+        blocks.append("## Figures\n\n" + "\n".join(f"- **{escape(item.value)}** – {escape(item.context)}" for item in figures))
+    safe = [(link, url) for link in links if (url := _safe(link.url))]
+    if safe:
+        blocks.append("## Links\n\n" + "\n".join(f"- [{escape(link.text) or escape(url)}](<{url}>)" for link, url in safe))
     if keywords:
         blocks.append("## Keywords\n\n" + ", ".join(escape(word) for word in keywords))
-    unread = [part for part in skipped if part.reason not in _QUIET]
+    unread = list(_unread(skipped))
     if unread:
-        lines = [f"- {escape(part.content_type)}: {_REASONS[part.reason]}" for part in unread[:10]]
-        if len(unread) > 10:
-            lines.append(f"- and {len(unread) - 10} more")
-        blocks.append("## Not read\n\n" + "\n".join(lines))
+        blocks.append("## Not read\n\n" + "\n".join(unread))
     return "\n\n".join(blocks) + "\n"
+
+
+def _point(point: KeyPoint, attachments: Mapping[str, str]) -> str:
+    source = attachments.get(point.part, "")
+    return f"- {escape(point.text)}" + (f" *({escape(source)})*" if source.strip() else "")
+
+
+def _unread(skipped: Sequence[SkippedPart]) -> Iterator[str]:
+    parts = [part for part in skipped if part.reason not in _QUIET]
+    for part in parts[:_MOST_UNREAD]:
+        kind = next((name for prefix, name in _TYPES if part.content_type.startswith(prefix)), "file")
+        size = (
+            f", {part.size_bytes / 1e6:.1f} MB"
+            if part.size_bytes >= 100_000
+            else f", {part.size_bytes / 1e3:.0f} kB"
+            if part.size_bytes >= 1_000
+            else ""
+        )
+        yield f"- {kind.capitalize() if kind.islower() else kind} ({escape(part.content_type)}{size}): {_REASONS[part.reason]}"
+    if len(parts) > _MOST_UNREAD:
+        yield f"- and {len(parts) - _MOST_UNREAD} more"
 
 
 def render_html(markdown: str) -> str:
@@ -73,42 +98,44 @@ def render_text(markdown: str) -> str:
     """Plain text, wrapped at 78 columns; URLs stand whole below their names."""
     lines: list[str] = []
     for line in markdown.split("\n"):
-        link = re.fullmatch(r"- \[(.*)\]\(<(.*)>\)", line)
+        link = _LINK_LINE.fullmatch(line)
         if line.startswith("# "):
-            title = unescape(line[2:])
-            lines += [*textwrap.wrap(title, _WIDTH), "=" * min(_WIDTH, max(len(title), 3))]
+            title = list(wrap(unescape(line[2:]), _WIDTH))
+            lines += [*title, "=" * max((columns(part) for part in title), default=0)]
         elif line.startswith("## "):
-            lines += [unescape(line[3:]), "-" * len(unescape(line[3:]))]
+            lines += [line[3:], "-" * len(line[3:])]
         elif link:
-            lines += [*textwrap.wrap(f"- {unescape(link[1])}", _WIDTH, subsequent_indent="  "), f"  {link[2]}"]
-        elif line.startswith("- "):
-            plain = unescape(re.sub(r"(?<!\\)\*\*?", "", line))
-            lines += textwrap.wrap(plain, _WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False) or [""]
+            name = unescape(link[1])
+            lines += [*wrap(f"- {name}", _WIDTH, "  "), f"  {link[2]}"] if name != link[2] else [f"- {link[2]}"]
+        elif line:
+            plain = unescape(re.sub(r"(?<!\\)\*{1,2}", "", line))
+            lines += wrap(plain, _WIDTH, "  " if line.startswith("- ") else "")
         else:
-            lines += textwrap.wrap(unescape(line), _WIDTH, break_long_words=False, break_on_hyphens=False) or [""]
+            lines.append("")
     return "\n".join(lines).strip() + "\n"
 
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!&])")
+#: Control characters, line separators, and those that turn the direction of writing.
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]+")
+#: Every character that can begin markup in CommonMark, or in the tables, strike-through and bare links of others.
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!&$])")
+_ESCAPED = re.compile(r"\\([\\`*_{}\[\]<>#|~!&$.)\-+=:])")
 
 
 def escape(text: str) -> str:
     """Text of a mail so that it reads as text: it can forge neither structure nor links."""
-    text = re.sub(r"[\x00-\x1f\x7f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]+", " ", text)
-    text = _SPECIAL.sub(r"\\\1", text.strip())
-    text = re.sub(r"^(\s*\d{1,9})([.)])(\s)", r"\1\\\2\3", text)
+    text = _SPECIAL.sub(r"\\\1", " ".join(_CONTROLS.sub(" ", text).split()))
+    text = re.sub(r"^(\d{1,9})([.)])(?=\s|$)", r"\1\\\2", text)
     return re.sub(r"^([-+=])", r"\\\1", text)
 
 
 def unescape(text: str) -> str:
     """The text that `escape` was given."""
-    return re.sub(r"\\([\\`*_{}\[\]<>#|~!&.)\-+=])", r"\1", text)
+    return _ESCAPED.sub(r"\1", text)
 
 
-def _url(url: str) -> str:
-    return re.sub(r"[<>\s\\]", lambda match: f"%{ord(match.group()):02X}", url)
-
-
-def _host(url: str) -> str:
-    match = re.match(r"https?://([^/?#]+)", url)
-    return match[1] if match else url
+def _safe(url: str) -> str:
+    """The URL with what could end it early percent-encoded; "" when it is none of http or https."""
+    if not re.match(r"https?://[^\s/?#]", url, re.IGNORECASE):
+        return ""
+    return quote(_CONTROLS.sub("", url), safe="!#$%&'*+,-./:;=?@_~()[]", errors="replace")

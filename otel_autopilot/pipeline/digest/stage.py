@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import time
 from dataclasses import dataclass
 
 import httpx
 
 from otel_autopilot.errors import DigestError
-from otel_autopilot.pipeline.digest.clean import new_text
+from otel_autopilot.pipeline.digest.compose import Composed, compose, compose_answer, model_input
 from otel_autopilot.pipeline.digest.model import INPUT_CHARACTERS, ModelDigest, ModelOptions, ask_model
-from otel_autopilot.pipeline.digest.render import render_html, render_markdown, render_text
-from otel_autopilot.pipeline.digest.summarize import Summary, summarize
-from otel_autopilot.pipeline.messages import Digest, Document, Email, Ingested, KeyPoint
+from otel_autopilot.pipeline.messages import Digest, Email, Ingested
 from otel_autopilot.pipeline.workers import WorkerPool
 from otel_autopilot.telemetry import names
-from otel_autopilot.telemetry.spans import set_attributes, span
+from otel_autopilot.telemetry.spans import record_span, set_attributes, span
 
 __all__ = ["DigestOptions", "ModelOptions", "make_digest"]
 
@@ -26,64 +24,90 @@ class DigestOptions:
     """How a digest is made."""
 
     key_points: int = 7
+    """Most key points, from 1."""
     model: ModelOptions | None = None
+    """A language model to ask first, or None."""
+    timeout_seconds: float | None = None
+    """Limit of the work in a child process; None: the pool's."""
 
 
 async def make_digest(email: Email, ingested: Ingested, *, pool: WorkerPool, options: DigestOptions) -> Digest:
-    """Make the digest of a mail; raises DigestError when it has neither a subject nor text.
+    """Make the digest of a mail.
 
-    With a model set it is asked first; whatever goes wrong there, the extractive digest takes its place, and
+    Raises DigestError when the mail has neither a subject nor text, WorkTimeout, WorkLimit or WorkCrashed when the work in the
+    child process did not end well. With a model set it is asked; whatever goes wrong there, the extractive digest stands, and
     `Digest.fallback_reason` says why.
     """
+    if options.model is None:
+        return await _extractive(email, ingested, pool, options)
+    return await _by_model(email, ingested, pool, options, options.model)
+
+
+async def _extractive(email: Email, ingested: Ingested, pool: WorkerPool, options: DigestOptions) -> Digest:
+    """One visit to a worker; its two spans are recorded with the times measured there."""
+    started = time.time_ns()
+    try:
+        composed = await _composed(email, ingested, pool, options)
+    except Exception as error:
+        record_span(names.DIGEST_SUMMARIZE, started, time.time_ns(), {names.DIGEST_METHOD: "extractive"}, error)
+        raise
+    record_span(
+        names.DIGEST_SUMMARIZE, composed.start_unix_nano, composed.summarized_unix_nano,
+        {
+            names.DIGEST_METHOD: "extractive",
+            names.DIGEST_SENTENCES: composed.sentences,
+            names.DIGEST_KEY_POINTS: len(composed.digest.key_points),
+        },
+    )  # fmt: skip
+    record_span(names.DIGEST_RENDER, composed.summarized_unix_nano, composed.end_unix_nano)
+    return composed.digest
+
+
+async def _by_model(email: Email, ingested: Ingested, pool: WorkerPool, options: DigestOptions, model: ModelOptions) -> Digest:
+    reason: str | None = None
     with span(names.DIGEST_SUMMARIZE) as current:
-        summary: Summary = await pool.run(summarize, email.subject, ingested.documents, options.key_points)
-        if not summary.title and not summary.key_points:
-            raise DigestError("expected a mail with a subject or text, got neither: there is nothing to digest")
+        composed = await _composed(email, ingested, pool, options)
         answer: ModelDigest | None = None
-        reason: str | None = None
-        if options.model is not None:
-            answer, reason = await _by_model(options.model, email, ingested.documents, pool, options.key_points)
+        try:
+            text = await pool.run(
+                model_input,
+                email.subject,
+                _author(email),
+                ingested.documents,
+                INPUT_CHARACTERS,
+                timeout_seconds=options.timeout_seconds,
+            )
+            async with asyncio.timeout(model.timeout_seconds):
+                answer = await ask_model(model, text, options.key_points)
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, UnicodeError, DigestError) as error:
+            reason = type(error).__qualname__
         set_attributes(
             current,
             {
                 names.DIGEST_METHOD: "model" if answer else "extractive",
-                names.DIGEST_SENTENCES: summary.sentences,
-                names.DIGEST_KEY_POINTS: len(answer.key_points if answer else summary.key_points),
+                names.DIGEST_SENTENCES: composed.sentences,
+                names.DIGEST_KEY_POINTS: len(answer.key_points if answer else composed.digest.key_points),
                 names.DIGEST_FALLBACK: reason,
             },
         )
+    if answer is None:
+        record_span(names.DIGEST_RENDER, composed.summarized_unix_nano, composed.end_unix_nano)
+        return composed.digest.model_copy(update={"fallback_reason": reason})
     with span(names.DIGEST_RENDER):
-        title = answer.title if answer else summary.title
-        points = tuple(KeyPoint(text=point) for point in answer.key_points) if answer else summary.key_points
-        keywords = tuple(answer.keywords[:8]) if answer and answer.keywords else summary.keywords
-        sources = {
-            document.part: document.filename or document.title or "attachment"
-            for document in ingested.documents
-            if document.kind == "pdf"
-        }
-        markdown = render_markdown(title, points, summary.figures, summary.links, keywords, ingested.skipped, sources)
-        return Digest(
-            title=title, key_points=points, keywords=keywords, links=summary.links, figures=summary.figures, markdown=markdown,
-            html=render_html(markdown), text=render_text(markdown), method="model" if answer else "extractive", fallback_reason=reason,
-        )  # fmt: skip
+        return await pool.run(
+            compose_answer, answer, composed.digest, ingested.documents, ingested.skipped, timeout_seconds=options.timeout_seconds
+        )
 
 
-async def _by_model(
-    model: ModelOptions, email: Email, documents: Sequence[Document], pool: WorkerPool, key_points: int
-) -> tuple[ModelDigest | None, str | None]:
-    text = await pool.run(model_input, email.subject, documents)
-    try:
-        async with asyncio.timeout(model.timeout_seconds):
-            return await ask_model(model, text, key_points), None
-    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, DigestError) as error:
-        return None, type(error).__qualname__
+async def _composed(email: Email, ingested: Ingested, pool: WorkerPool, options: DigestOptions) -> Composed:
+    composed: Composed = await pool.run(
+        compose, email.subject, _author(email), ingested.documents, ingested.skipped, options.key_points,
+        timeout_seconds=options.timeout_seconds,
+    )  # fmt: skip
+    if not composed.digest.title and not composed.digest.key_points:
+        raise DigestError("expected a mail with a subject, a text or a readable attachment, got none: there is nothing to digest")
+    return composed
 
 
-def model_input(subject: str, documents: Sequence[Document]) -> str:
-    """The subject and the beginning of each document, in a child process."""
-    share = INPUT_CHARACTERS // max(1, len(documents))
-    pieces = [f"Subject: {subject}"]
-    for document in documents:
-        text = document.text.read_text()[: share * 4]
-        pieces.append((text if document.kind == "pdf" else new_text(text))[:share])
-    return "\n\n".join(pieces)
+def _author(email: Email) -> str:
+    return email.sender.name if email.sender else ""

@@ -1,39 +1,63 @@
-"""The extractive digest, in a child process: the sentences that say most of what the documents say, and none twice.
+"""The extractive summary: title, key points, keywords, figures and links, from the mail's own words.
 
-Sentences are scored by their centrality in a graph of TF-IDF similarities (LexRank, Erkan and Radev 2004), with a bias to
-what stands early, under headings and beside the subject's words; what is chosen is spread by maximal marginal relevance
-(Carbonell and Goldstein 1998). Deterministic, and bounded however long the documents are.
+Sentences are scored by their centrality, with a bias to what stands early, begins a section, shares the subject's words, holds
+a number or asks something of the reader; what is chosen is spread by maximal marginal relevance (Carbonell and Goldstein 1998)
+and over sections. Deterministic, and bounded however long the documents are.
 """
 
 from __future__ import annotations
 
 import math
 import re
-import time
-from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from otel_autopilot.pipeline.digest.clean import is_furniture, new_text
+from otel_autopilot.pipeline.digest import rank
+from otel_autopilot.pipeline.digest.clean import new_text
 from otel_autopilot.pipeline.digest.figures import find_figures
 from otel_autopilot.pipeline.digest.keywords import find_keywords
-from otel_autopilot.pipeline.digest.links import best_links
-from otel_autopilot.pipeline.digest.sentences import Sentence, split, table_rows
+from otel_autopilot.pipeline.digest.links import best_links, links_in
+from otel_autopilot.pipeline.digest.pages import without_running_lines
+from otel_autopilot.pipeline.digest.paragraphs import tables
+from otel_autopilot.pipeline.digest.sentences import Sentence, plain, split
+from otel_autopilot.pipeline.digest.subjects import title_of
 from otel_autopilot.pipeline.digest.words import words_of
+from otel_autopilot.pipeline.digest.worth import is_worth_reading
 from otel_autopilot.pipeline.messages import Document, Figure, KeyPoint, Link
 
 #: Most sentences compared with each other.
 CANDIDATES = 400
 #: Most text looked at of one document, in characters: the beginning, and evenly spread pieces of the rest.
 DOCUMENT_CHARACTERS = 400_000
-_DAMPING = 0.85
-_ROUNDS = 30
-_SPREAD = 0.7
+_PIECES = 20
+#: A mail of at most so many sentences and characters is its own digest.
+_SHORT_SENTENCES = 4
+_SHORT_CHARACTERS = 450
+#: Weight of relevance against novelty when choosing, and what another sentence of the same section costs.
+_RELEVANCE = 0.7
+_SAME_SECTION = 0.09
+#: More alike than this is said already.
+_ALIKE = 0.75
+#: Longest key point, in characters.
+_KEY_POINT = 400
+#: What a reader has to do, decide, or know by a date.
+_ASKS = re.compile(
+    r"\b(?:please (?!find)|must|need(?:s|ed)? (?:to|by|a|your)|we need|have to|has to|deadline|by (?:monday|tuesday|wednesday|thursday|friday|noon|tomorrow|the end|\d)|before (?:\d|monday|tuesday|wednesday|thursday|friday)|due (?:by|on|\d|date)|until \d"
+    r"|decision|decided|action required|approv|propose|suggest|recommend|agreed|confirm|urgent|asap|let me know|could you|can you|would you|risk|bitte|muss|müssen|müsste|frist|bis (?:zum|spätestens|ende|montag|dienstag|mittwoch|donnerstag|freitag)|entscheid|beschlossen|benötig"
+    r"|merci de|veuillez|pouvez-vous|avant le|d'ici|décid|doi(?:t|vent)|por favor|deben?|antes del|decid|confirm|per favore|entro il|si prega|graag|uiterlijk|vóór|por favor|até|просим|прошу|пожалуйста|подтверд|необходимо|до (?:пятницы|понедельника|конца|\d))"
+    r"|ください|お願い(?:いた|し)|まで(?:に|の)|承認|締切|期限|必要|请|审批|之前|务必|截止|确认",
+    re.IGNORECASE,
+)
+_POINTS_TO_ATTACHMENT = re.compile(
+    r"\battach(?:ed|ment)|enclosed|anbei|angehängt|im anhang|ci-joint|pièce jointe|adjunt|allegat|bijlage|anexo|вложен|添付|附件",
+    re.IGNORECASE,
+)
+_SIDE_REMARK = re.compile(r"^(?:also|by the way|btw|ps|p\.s|incidentally|fyi|übrigens|au fait|por cierto)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a mail says, in short, and when that was worked out (``time.time_ns()``)."""
+    """What a mail says, in short, and of how many sentences."""
 
     title: str
     key_points: tuple[KeyPoint, ...]
@@ -41,70 +65,101 @@ class Summary:
     links: tuple[Link, ...]
     figures: tuple[Figure, ...]
     sentences: int
-    start_unix_nano: int
-    end_unix_nano: int
 
 
-def summarize(subject: str, documents: Sequence[Document], key_points: int) -> Summary:
-    """Summarise the documents of a mail; an empty list of key points when there is no text."""
-    started = time.time_ns()
-    texts = [_text_of(document) for document in documents]
-    sentences = [
-        sentence
-        for index, text in enumerate(texts)
-        for sentence in split(text, index)
-        if sentence.kind == "heading" or _is_worth_reading(sentence)
-    ]
-    body = [sentence for sentence in sentences if sentence.kind != "heading"]
-    if not body:
-        body = [sentence for sentence in sentences if len(sentence.text) > 2]
-    candidates = _bounded(_without_doubles(body))
-    chosen = choose(candidates, words_of(subject), key_points)
-    rows = [row for text in texts for row in table_rows(text)]
-    title = _title(subject, sentences)
+def summarize(subject: str, author: str, documents: Sequence[Document], key_points: int) -> Summary:
+    """Summarise the documents of a mail; without text there are no key points, and without a subject no title either."""
+    texts = [readable_text(document, subject, author) for document in documents]
+    sentences = [sentence for index, text in enumerate(texts) for sentence in split(text, index)]
+    body = _without_doubles([item for item in sentences if item.kind != "heading" and is_worth_reading(item)])
+    if not body:  # better a scrap than nothing
+        body = _without_doubles([replace(item, kind="paragraph") for item in sentences])
+    candidates = _bounded(body)
+    title = title_of(subject) or _title_from(sentences)
+    chosen, scores = choose(candidates, title, key_points, has_attachment=len(documents) > 1)
+    rows = [[[plain(cell) for cell in row] for row in table] for text in texts for table in tables(text)]
     return Summary(
         title=title,
         key_points=tuple(KeyPoint(text=_told(sentence), part=documents[sentence.document].part) for sentence in chosen),
-        keywords=find_keywords(subject, [sentence.text for sentence in candidates]),
-        links=best_links([link for document in documents for link in document.links]),
-        figures=find_figures([sentence.text for sentence in candidates], rows),
+        keywords=find_keywords(title, [sentence.text for sentence in candidates]),
+        links=best_links([link for text in texts for link in links_in(text)]),
+        figures=find_figures([(item.text, score) for item, score in zip(candidates, scores, strict=True)], rows),
         sentences=len(body),
-        start_unix_nano=started,
-        end_unix_nano=time.time_ns(),
-    )  # fmt: skip
-
-
-def _text_of(document: Document) -> str:
-    text = document.text.read_text()
-    if len(text) > DOCUMENT_CHARACTERS:
-        pieces = 20
-        size = DOCUMENT_CHARACTERS // pieces
-        step = (len(text) - size) // (pieces - 1)
-        text = "\n\n".join(text[index * step :][:size] for index in range(pieces))
-    return text if document.kind == "pdf" else new_text(text)
-
-
-def _is_worth_reading(sentence: Sentence) -> bool:
-    text = sentence.text
-    letters = sum(1 for char in text if char.isalpha())
-    if letters < 4 or letters < 0.45 * len(text.replace(" ", "")) or is_furniture(text):
-        return False
-    if re.fullmatch(r"\S+", text) and len(text) < 30 and text.isascii():
-        return False
-    if text.endswith(":") and len(text) < 60:
-        return False
-    return not re.fullmatch(
-        r"(hi|hello|hey|dear|hallo|liebe[rs]?|sehr geehrte[rs]?|bonjour|cher|chère|hola|estimad[oa]s?|ciao|gentile|beste|olá|здравствуйте|привет)\b[^.!?]{0,60}[,!.]?",
-        text,
-        re.IGNORECASE,
     )
 
 
-def _without_doubles(sentences: list[Sentence]) -> list[Sentence]:
+def readable_text(document: Document, subject: str, author: str) -> str:
+    """The Markdown of a document that is worth reading: of a mail's body what is new, of a PDF what isn't on every page."""
+    text = document.text.read_text()
+    if document.kind != "pdf":
+        return new_text(text[:DOCUMENT_CHARACTERS], subject, author)
+    if len(text) > DOCUMENT_CHARACTERS:
+        size = DOCUMENT_CHARACTERS // _PIECES
+        step = (len(text) - size) // (_PIECES - 1)
+        text = "\f".join(text[index * step :][:size] for index in range(_PIECES))
+    return without_running_lines(text) if document.pages > 1 else text
+
+
+def choose(
+    sentences: Sequence[Sentence], title: str, most: int, *, has_attachment: bool = False
+) -> tuple[list[Sentence], list[float]]:
+    """The best ``most`` sentences in the order in which they stand, and the score of every sentence."""
+    found = rank.vectors([sentence.text for sentence in sentences])
+    scores = _scores(sentences, rank.centrality(found), set(words_of(title)), has_attachment=has_attachment)
+    if len(sentences) <= min(_SHORT_SENTENCES, most) and sum(len(item.text) for item in sentences) <= _SHORT_CHARACTERS:
+        return list(sentences), scores
+    most = min(most, max(3, math.ceil(len(sentences) * 0.55)))
+    chosen: list[int] = []
+    left = set(range(len(sentences)))
+    while left and len(chosen) < most:
+        taken = [(sentences[index].document, sentences[index].section) for index in chosen]
+
+        def gain(index: int, taken: list[tuple[int, int]] = taken) -> tuple[float, int]:
+            nearest = max((rank.similarity(found[index], found[other]) for other in chosen), default=0.0)
+            crowd = taken.count((sentences[index].document, sentences[index].section))
+            return _RELEVANCE * scores[index] - (1 - _RELEVANCE) * nearest - _SAME_SECTION * crowd, -index
+
+        best = max(left, key=gain)
+        left.discard(best)
+        if all(rank.similarity(found[best], found[other]) <= _ALIKE for other in chosen):
+            chosen.append(best)
+    return [sentences[index] for index in sorted(chosen)], scores
+
+
+def _scores(sentences: Sequence[Sentence], central: Sequence[float], topic: set[str], *, has_attachment: bool) -> list[float]:
+    scores = []
+    places: dict[int, int] = {}
+    sections: set[tuple[int, int]] = set()
+    for sentence, share in zip(sentences, central, strict=True):
+        place = places[sentence.document] = places.get(sentence.document, -1) + 1
+        words = set(words_of(sentence.text))
+        score = 0.8 * share + 0.3 * math.exp(-place / 4)
+        if (sentence.document, sentence.section) not in sections:
+            sections.add((sentence.document, sentence.section))
+            score += 0.22
+        elif sentence.first:
+            score += 0.08
+        if topic:
+            score += 0.3 * len(words & topic) / max(3, len(topic))
+        if re.search(r"\d", sentence.text):
+            score += 0.15
+        if _ASKS.search(sentence.text):
+            score += 0.3
+        if has_attachment and _POINTS_TO_ATTACHMENT.search(sentence.text):
+            score *= 0.4
+        if _SIDE_REMARK.match(sentence.text):
+            score *= 0.7
+        length = max(len(words), len(sentence.text) // 12)
+        score *= 0.5 if length < 3 else 0.8 if length < 5 else 1.0 if length <= 45 else 0.7
+        scores.append(score)
+    return scores
+
+
+def _without_doubles(sentences: Sequence[Sentence]) -> list[Sentence]:
     seen: set[str] = set()
     kept = []
     for sentence in sentences:
-        key = re.sub(r"\W+", "", sentence.text.lower())[:120]
+        key = re.sub(r"[\W_]+", "", sentence.text.casefold())[:120]
         if key and key not in seen:
             seen.add(key)
             kept.append(sentence)
@@ -120,130 +175,22 @@ def _bounded(sentences: list[Sentence]) -> list[Sentence]:
     return head + [rest[index * len(rest) // wanted] for index in range(wanted)]
 
 
-def choose(sentences: Sequence[Sentence], topic: Sequence[str], most: int) -> list[Sentence]:
-    """The best ``most`` sentences, in the order in which they stand."""
-    if len(sentences) <= min(2, most):
-        return list(sentences)
-    vectors = _vectors([sentence.text for sentence in sentences])
-    scores = _scores(sentences, vectors, Counter(topic))
-    chosen: list[int] = []
-    left = set(range(len(sentences)))
-    most = min(most, max(2, math.ceil(len(sentences) * 0.6)))
-    while left and len(chosen) < most:
-        best = max(
-            left,
-            key=lambda index: (
-                _SPREAD * scores[index]
-                - (1 - _SPREAD) * max((_similarity(vectors[index], vectors[other]) for other in chosen), default=0.0),
-                -index,
-            ),
-        )
-        left.discard(best)
-        if any(_similarity(vectors[best], vectors[other]) > 0.75 for other in chosen):
-            continue
-        chosen.append(best)
-    return [sentences[index] for index in sorted(chosen)]
-
-
-def _vectors(texts: Sequence[str]) -> list[dict[str, float]]:
-    counts = [Counter(words_of(text)) for text in texts]
-    spread = Counter(word for count in counts for word in count)
-    vectors = []
-    for count in counts:
-        vector = {word: number * math.log(1 + len(texts) / spread[word]) for word, number in count.items()}
-        length = math.sqrt(sum(weight * weight for weight in vector.values())) or 1.0
-        vectors.append({word: weight / length for word, weight in vector.items()})
-    return vectors
-
-
-def _similarity(one: dict[str, float], other: dict[str, float]) -> float:
-    if len(one) > len(other):
-        one, other = other, one
-    return sum(weight * other.get(word, 0.0) for word, weight in one.items())
-
-
-def _scores(sentences: Sequence[Sentence], vectors: list[dict[str, float]], topic: Counter[str]) -> list[float]:
-    ranks = _centrality(vectors)
-    top = max(ranks) or 1.0
-    first_of_block: set[tuple[int, int]] = set()
-    scores = []
-    for index, sentence in enumerate(sentences):
-        score = ranks[index] / top
-        score += 0.35 * math.exp(-index / 6)
-        if (sentence.document, sentence.block) not in first_of_block:
-            first_of_block.add((sentence.document, sentence.block))
-            score += 0.12
-        words = set(words_of(sentence.text))
-        if topic:
-            score += 0.35 * sum(1 for word in words if word in topic) / max(3, len(topic))
-        if re.search(r"\d", sentence.text):
-            score += 0.15
-        if _ASKS.search(sentence.text):
-            score += 0.3
-        length = len(words)
-        score *= 0.35 if length < 3 else 0.75 if length < 5 else 1.0 if length <= 35 else 0.7
-        scores.append(score)
-    return scores
-
-
-#: What a reader has to do, or by when.
-_ASKS = re.compile(
-    r"\b(please|must|need to|needs to|have to|action|decid|decision|deadline|by (monday|tuesday|wednesday|thursday|friday|tomorrow|the end|\d)|due|until|approve|"
-    r"propose|agreed|confirm|urgent|asap|bitte|muss|müssen|frist|bis (zum|montag|dienstag|mittwoch|donnerstag|freitag)|entscheid|beschlossen|merci de|veuillez|"
-    r"avant le|décid|por favor|antes del|decid)",
-    re.IGNORECASE,
-)
-
-
-def _centrality(vectors: list[dict[str, float]]) -> list[float]:
-    """LexRank by power iteration over the sparse similarity graph."""
-    size = len(vectors)
-    holders: defaultdict[str, list[int]] = defaultdict(list)
-    for index, vector in enumerate(vectors):
-        for word in vector:
-            holders[word].append(index)
-    edges: list[defaultdict[int, float]] = [defaultdict(float) for _ in range(size)]
-    for word, indexes in holders.items():
-        if len(indexes) > size // 2 + 2 and size > 20:
-            continue  # a word that is everywhere says nothing
-        for place, one in enumerate(indexes):
-            for other in indexes[place + 1 :]:
-                weight = vectors[one][word] * vectors[other][word]
-                edges[one][other] += weight
-                edges[other][one] += weight
-    totals = [sum(weights.values()) for weights in edges]
-    ranks = [1.0 / size] * size
-    for _ in range(_ROUNDS):
-        new = [(1 - _DAMPING) / size] * size
-        for index, weights in enumerate(edges):
-            if totals[index] > 0:
-                share = _DAMPING * ranks[index] / totals[index]
-                for other, weight in weights.items():
-                    new[other] += share * weight
-        ranks = new
-    return ranks
-
-
 def _told(sentence: Sentence) -> str:
-    """The sentence as a reader gets it: a bare list item says under which heading it stood."""
+    """The sentence as a reader gets it: a scrap says under which heading it stood, an answer to which question."""
     text = sentence.text[:1].upper() + sentence.text[1:]
-    if len(text) > 400:
-        text = text[:400].rsplit(" ", 1)[0].rstrip(",;:") + " …"
-    if sentence.kind == "item" and sentence.heading and len(text.split()) <= 6:
+    if len(text) > _KEY_POINT:
+        text = text[:_KEY_POINT].rsplit(" ", 1)[0].rstrip(",;:") + " …"
+    if sentence.heading.endswith(("?", "？")) and sentence.first and len(text.split()) <= 12:
+        return f"{sentence.heading} {text}"
+    if sentence.kind == "item" and sentence.heading and len(text.split()) <= 5:
         return f"{sentence.heading}: {text}"
     return text
 
 
-def _title(subject: str, sentences: Sequence[Sentence]) -> str:
-    title = re.sub(
-        r"^\s*((re|fwd?|aw|wg|sv|vs|antw|tr|rv|回复|转发)\s*(\[\d+\])?\s*[:：]\s*|\[[^\]]{1,40}\]\s*)+",
-        "",
-        subject,
-        flags=re.IGNORECASE,
-    ).strip()
-    if title:
-        return title[:300]
-    for sentence in sentences:
-        if len(sentence.text) > 2:
-            return sentence.text if len(sentence.text) <= 90 else sentence.text[:90].rsplit(" ", 1)[0] + " …"
+def _title_from(sentences: Sequence[Sentence]) -> str:
+    """The first heading, else the beginning of the first sentence that says something."""
+    for sentence in [*(s for s in sentences if s.kind == "heading"), *(s for s in sentences if is_worth_reading(s)), *sentences]:
+        text = sentence.text
+        if len(text) > 2:
+            return text if len(text) <= 90 else text[:90].rsplit(" ", 1)[0] + " …"
     return ""
