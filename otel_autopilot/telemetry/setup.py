@@ -198,10 +198,11 @@ def _traces(telemetry: Telemetry, resource: Resource, collector: str | None, pro
             )
         )
         holder.add(batches[-1])
+        if name == exporters.EMBEDDED:
+            telemetry._spans_flush = batches[-1].force_flush
     provider.add_span_processor(holder)
     holding.install(holder)
     telemetry._flushes.append(provider.force_flush)
-    telemetry._spans_flush = lambda millis: [batch.force_flush(millis) for batch in batches]
     telemetry._shutdowns.append(provider.shutdown)
 
 

@@ -38,7 +38,7 @@ class _Job:
         return self.recipient.address if self.recipient else ""
 
 
-class _AllFailed(DeliveryError):
+class DeliveryFailed(DeliveryError):
     """No recipient got the digest."""
 
 
@@ -55,7 +55,7 @@ async def deliver(
     outcomes += unmade
     sent = [outcome for outcome in outcomes if outcome.outcome != "suppressed"]
     if sent and all(outcome.outcome == "failed" for outcome in sent):
-        raise _AllFailed(f"{sent[0].target}: {sent[0].error}" + (f" (and {len(sent) - 1} more)" if len(sent) > 1 else ""))
+        raise DeliveryFailed(f"{sent[0].target}: {sent[0].error}" + (f" (and {len(sent) - 1} more)" if len(sent) > 1 else ""))
     return Delivery(outcomes=tuple(outcomes))
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from otel_autopilot.errors import IngestionError, PdfEncrypted, PdfImageOnly
+from otel_autopilot.errors import IngestionError, PdfEncrypted, PdfImageOnly, WorkError
 from otel_autopilot.pipeline.blobs import BlobStore
 from otel_autopilot.pipeline.ingestion.html import extract_html
 from otel_autopilot.pipeline.ingestion.pdf import PIECE_PAGES, PdfPiece, join_pieces, open_pdf, read_pages
@@ -132,7 +132,10 @@ async def _pieces(
         nonlocal done
         async with room:
             left = max(0.1, deadline - loop.time())
-            read = await pool.run(read_pages, found.part.blob.path, first, last, blobs.root, timeout_seconds=left)
+            try:
+                read = await pool.run(read_pages, found.part.blob.path, first, last, blobs.root, timeout_seconds=left)
+            except WorkError as error:
+                raise type(error)(f"pages {first} to {last} of the PDF could not be read: {error}") from error
         record_span(
             names.PDF_PAGES, read.start_unix_nano, read.end_unix_nano,
             {names.PDF_FIRST_PAGE: first, names.PDF_LAST_PAGE: last, names.DOCUMENT_CHARACTERS: read.characters},
