@@ -70,7 +70,9 @@ def serve(
         leave()
 
 
-async def _serve(settings: Settings, telemetry: Telemetry | None, executor_id: str, ready_file: Path | None, leave: Callable[[], None]) -> int:
+async def _serve(
+    settings: Settings, telemetry: Telemetry | None, executor_id: str, ready_file: Path | None, leave: Callable[[], None]
+) -> int:
     from otel_autopilot.service.application import Application, write_ready_file
 
     stop = asyncio.Event()

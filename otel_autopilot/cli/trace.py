@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import signal
 import sys
@@ -37,6 +38,8 @@ from otel_autopilot.workflow.agents import BuiltInAgents, parse_targets
 from otel_autopilot.workflow.once import Once, OnceRunner
 from otel_autopilot.workflow.outcomes import row_of
 
+#: Where stderr is no terminal, how often progress is told there, in seconds.
+PROGRESS_SECONDS = 10.0
 #: With more mails than this, a line each instead of a waterfall each.
 WATERFALLS = 3
 
@@ -76,8 +79,6 @@ def _work_directory(data_dir: Path) -> Iterator[Path]:
         pid = left.name.partition("-")[0]
         if not pid.isdigit() or not Path(f"/proc/{pid}").exists():
             shutil.rmtree(left, ignore_errors=True)
-    import os
-
     with tempfile.TemporaryDirectory(dir=base, prefix=f"{os.getpid()}-") as directory:
         yield Path(directory)
 
@@ -92,9 +93,12 @@ class _Trace:
         self._stopping = False
         self._interrupted = False
         self._out = console()
+        terminal = Console(stderr=True)
+        self._said = time.monotonic()
+        self._quiet = not terminal.is_terminal
         self._progress = Progress(
             SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-            TimeRemainingColumn(), console=Console(stderr=True), transient=True,
+            TimeRemainingColumn(), console=terminal, transient=True, disable=self._quiet,
         )  # fmt: skip
 
     async def run(self, mails: Iterator[SourceMail], blobs: BlobStore) -> int:
@@ -157,6 +161,9 @@ class _Trace:
         spans, logs = self._tap.take(once.identity.trace_id)
         outcome = row_of(once.finished.state).outcome or "failed"
         self._outcomes[outcome] += 1
+        if self._quiet and time.monotonic() - self._said > PROGRESS_SECONDS:
+            self._said = time.monotonic()
+            sys.stderr.write(f"{self._outcomes.total()} of {self._total} mails\n")
         if self._json:
             sys.stdout.write(json.dumps(_line(mail, once, outcome, spans), ensure_ascii=False) + "\n")
             sys.stdout.flush()

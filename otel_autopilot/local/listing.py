@@ -19,12 +19,12 @@ _BAR = 16
 
 def print_list(rows: Sequence[TraceSummary], out: Console) -> None:
     """Print the table, newest first."""
-    wide = out.width >= 100
+    wide = out.width >= 120
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("started", no_wrap=True)
     table.add_column("outcome", no_wrap=True)
     table.add_column("took", justify="right", no_wrap=True)
-    table.add_column("email, ingestion, digest, delivery" if wide else "stages", no_wrap=True)
+    table.add_column("stages", no_wrap=True)
     table.add_column("run", no_wrap=True)
     if wide:
         table.add_column("trace", no_wrap=True, style="dim")

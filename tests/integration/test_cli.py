@@ -1,0 +1,345 @@
+"""The commands as a person and as a script run them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import smtplib
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from otel_autopilot.cli.demo_mail import demo_mail, hostile_mail, slow_mail
+
+STAGES = ["email", "ingestion", "digest", "delivery"]
+CHECKER = Path(__file__).parents[3] / "shared" / "tools" / "check_traces.py"
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "AUTOPILOT_", "XDG_"))}
+    return {**clean, "HOME": str(home), "XDG_DATA_HOME": str(home / "data"), "COLUMNS": "100", **more}
+
+
+def run(home: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "otel_autopilot", *arguments],
+        env=environment(home, **more),
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+
+
+def lines(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def assert_whole(line: dict[str, Any]) -> None:
+    spans = line["spans"]
+    by_id = {span["span_id"]: span for span in spans}
+    roots = [span for span in spans if span["parent_span_id"] is None]
+    assert [root["name"] for root in roots] == ["email pipeline"]
+    assert {span["trace_id"] for span in spans} == {line["trace_id"]}
+    for span in spans:
+        assert span["parent_span_id"] is None or span["parent_span_id"] in by_id
+        assert span["start_unix_nano"] <= span["end_unix_nano"]
+
+
+@pytest.fixture
+def mail(tmp_path: Path) -> Path:
+    path = tmp_path / "demo.eml"
+    path.write_bytes(demo_mail())
+    return path
+
+
+def test_trace_shows_a_waterfall_and_its_json_is_what_the_issue_promises(tmp_path: Path, mail: Path) -> None:
+    shown = run(tmp_path, "trace", str(mail))
+    assert shown.returncode == 0, shown.stderr
+    assert "email pipeline  success" in shown.stdout
+    assert all(stage in shown.stdout for stage in STAGES)
+    assert "\x1b[" not in shown.stdout, "no colours into a pipe"
+    assert max(len(line) for line in shown.stdout.splitlines()) <= 100
+    done = run(tmp_path, "trace", str(mail), "--json", "--deliver-to", str(tmp_path / "out"))
+    (line,) = lines(done)
+    assert set(line) == {"file", "run_id", "trace_id", "outcome", "error", "digest", "deliveries", "spans"}
+    assert (line["file"], line["outcome"], line["error"]) == (str(mail), "success", None)
+    assert set(line["digest"]) == {"title", "markdown"}
+    assert line["deliveries"] == [{"target": str(tmp_path / "out"), "outcome": "delivered", "error": None}]
+    assert set(line["spans"][0]) == {
+        "trace_id", "span_id", "parent_span_id", "name", "kind", "start_unix_nano", "end_unix_nano", "status", "attributes", "events",
+        "links", "resource",
+    }  # fmt: skip
+    assert line["spans"][0]["kind"] == "SPAN_KIND_CONSUMER"
+    assert line["spans"][0]["status"]["code"] == "STATUS_CODE_UNSET"
+    assert_whole(line)
+    below = [span["name"] for span in line["spans"] if span["parent_span_id"] == line["spans"][0]["span_id"]]
+    assert below == STAGES
+    assert list((tmp_path / "out").glob("*.md"))
+    assert done.stderr == "", "progress goes away, nothing else is said"
+
+
+def test_show_and_list_find_a_stored_trace_by_run_trace_and_message_id(tmp_path: Path, mail: Path) -> None:
+    (line,) = lines(run(tmp_path, "trace", str(mail), "--json"))
+    message_id = next(
+        text.split(" ", 1)[1] for text in mail.read_text(errors="replace").splitlines() if text.startswith("Message-ID")
+    )
+    for key in (line["run_id"], line["run_id"][:10], line["trace_id"], message_id, message_id.strip("<> ")):
+        found = run(tmp_path, "show", key, "--json")
+        assert found.returncode == 0, (key, found.stderr)
+        assert {span["span_id"] for span in lines(found)[0]["spans"]} == {span["span_id"] for span in line["spans"]}
+    assert run(tmp_path, "show", "no-such-run").returncode == 1
+    (row,) = lines(run(tmp_path, "list", "--json"))
+    assert (row["run_id"], row["outcome"], row["spans"]) == (line["run_id"], "success", len(line["spans"]))
+    assert line["run_id"][:12] in run(tmp_path, "list").stdout
+
+
+def test_every_mail_of_cpythons_own_tests_gives_a_whole_trace_without_personal_data(tmp_path: Path) -> None:
+    email_tests = pytest.importorskip("test.test_email", reason="this Python ships without its tests")
+    data = Path(email_tests.__file__).parent / "data"
+    done = run(tmp_path, "trace", str(data), "--json")
+    for line in lines(done):
+        assert_whole(line)
+        assert line["outcome"] in ("success", "failed", "rejected")
+        assert line["outcome"] == "success" or line["error"]["message"]
+    if CHECKER.exists():
+        (tmp_path / "lines.jsonl").write_text(done.stdout)
+        mails = sorted(str(path) for path in data.glob("*.txt"))
+        checked = subprocess.run(
+            [sys.executable, str(CHECKER), str(tmp_path / "lines.jsonl"), *mails], capture_output=True, text=True, check=False
+        )
+        assert checked.returncode == 0, checked.stdout
+
+
+def test_a_folder_goes_on_past_mails_that_fail_and_the_exit_code_says_so(tmp_path: Path, mail: Path) -> None:
+    folder = tmp_path / "mails"
+    folder.mkdir()
+    (folder / "1.eml").write_bytes(demo_mail())
+    (folder / "2.eml").write_bytes(hostile_mail())
+    (folder / "3.eml").write_bytes(b"")
+    (folder / "4.eml").write_bytes(demo_mail())
+    (folder / "5.eml").write_bytes(demo_mail()[:-3000])
+    done = run(tmp_path, "trace", str(folder), "--json", AUTOPILOT_WORKER_MEMORY_BYTES="200000000")
+    assert done.returncode == 1
+    outcomes = {Path(line["file"]).name: line for line in lines(done)}
+    assert [outcomes[f"{number}.eml"]["outcome"] for number in (1, 2, 3, 4)] == ["success", "failed", "failed", "success"]
+    assert outcomes["2.eml"]["error"]["stage"] == "ingestion"
+    assert outcomes["3.eml"]["error"]["type"] == "EmailError"
+    assert "5 of 5 mails traced" in done.stderr
+    for line in outcomes.values():
+        assert_whole(line)
+    listed = run(
+        tmp_path, "trace", *(str(folder / f"{number}.eml") for number in range(1, 5)), AUTOPILOT_WORKER_MEMORY_BYTES="200000000"
+    )
+    assert listed.stdout.count("success") == 2
+
+
+def test_an_mbox_names_its_mails_by_number(tmp_path: Path) -> None:
+    box = tmp_path / "archive.mbox"
+    separator = b"From grace@example.com Thu Nov 19 10:00:00 2026\n"
+    body = demo_mail().replace(b"\r\n", b"\n")
+    box.write_bytes(separator + body + b"\n" + separator + body)
+    assert [line["file"] for line in lines(run(tmp_path, "trace", str(box), "--json"))] == [f"{box}#1", f"{box}#2"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("trace", "/no/such/mail"), "there is nothing by that name"),
+        (("trace", "{mail}", "--deliver-to", "ftp://example.org"), "expected a folder, maildir:PATH, smtp://host:port"),
+        (("trace",), "SOURCE"),
+        (("nonsense",), "No such command"),
+        (("demo", "--fault", "nonsense"), "worker-killed"),
+    ],
+)
+def test_wrong_use_is_exit_code_2_and_says_what_was_expected(
+    tmp_path: Path, mail: Path, arguments: tuple[str, ...], expected: str
+) -> None:
+    done = run(tmp_path, *(argument.format(mail=mail) for argument in arguments))
+    assert done.returncode == 2
+    assert expected in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_rule_settings_a_bad_variable_is_named_with_what_came(tmp_path: Path, mail: Path) -> None:
+    done = run(tmp_path, "trace", str(mail), AUTOPILOT_PDF_MAX_PAGES="many")
+    assert done.returncode == 2
+    assert "AUTOPILOT_PDF_MAX_PAGES" in done.stderr
+    assert "'many'" in done.stderr
+
+
+def test_doctor_prints_settings_with_their_origin_and_what_is_reachable(tmp_path: Path) -> None:
+    done = run(
+        tmp_path, "doctor", "--json", AUTOPILOT_SMTP_PORT="2626", OTEL_SERVICE_NAME="mine", AUTOPILOT_SERVICE_NAME="not-this"
+    )
+    report = json.loads(done.stdout)
+    assert report["settings"]["smtp_port"] == {"value": 2626, "origin": "AUTOPILOT_SMTP_PORT"}
+    assert report["settings"]["service_name"] == {"value": "mine", "origin": "OTEL_SERVICE_NAME"}
+    assert report["settings"]["http_port"]["origin"] == "default"
+    assert {check["name"] for check in report["checks"]} >= {"Data directory", "Trace store", "SMTP gateway", "API"}
+    assert run(tmp_path, "doctor", AUTOPILOT_COLLECTOR="http://127.0.0.1:1").returncode == 1
+
+
+def test_ctrl_c_finishes_the_mails_under_way_and_says_how_to_go_on(tmp_path: Path) -> None:
+    folder = tmp_path / "mails"
+    folder.mkdir()
+    for number in range(300):
+        (folder / f"{number:04}.eml").write_bytes(demo_mail())
+    with subprocess.Popen(
+        [sys.executable, "-m", "otel_autopilot", "trace", str(folder), "--json"],
+        env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        rest, stderr = process.communicate(timeout=60)
+    done = [json.loads(line) for line in (first + rest).splitlines()]
+    assert process.returncode == 130
+    assert 0 < len(done) < 300
+    assert f"go on with --skip {len(done)}" in stderr
+    assert "Traceback" not in stderr
+    for line in done:
+        assert_whole(line)
+
+
+def test_a_collector_that_is_away_is_reported_and_harms_no_mail(tmp_path: Path, mail: Path) -> None:
+    done = run(tmp_path, "trace", str(mail), "--json", "--collector", "http://127.0.0.1:1", OTEL_EXPORTER_OTLP_TIMEOUT="1")
+    assert done.returncode == 0
+    assert_whole(lines(done)[0])
+    assert "could not be sent to http://127.0.0.1:1" in done.stderr
+    assert not (tmp_path / "data" / "otel-autopilot" / "telemetry.db").exists()
+
+
+@contextmanager
+def serving(home: Path, **more: str) -> Iterator[dict[str, Any]]:
+    ready = home / "ready.json"
+    ready.unlink(missing_ok=True)
+    with (home / "serve.log").open("ab") as log, subprocess.Popen(
+        [sys.executable, "-m", "otel_autopilot", "serve", "--http-port", "0", "--smtp-port", "0", "--ready-file", str(ready), "--deliver-to", str(home / "out")],
+        env=environment(home, **more), stdout=subprocess.DEVNULL, stderr=log,
+    ) as process:  # fmt: skip
+        try:
+            wait_for(lambda: ready.exists() or process.poll() is not None, "serve to start")
+            assert process.poll() is None, (home / "serve.log").read_text()
+            yield {**json.loads(ready.read_text()), "process": process}
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait(60)
+
+
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (result := condition()):
+        assert time.monotonic() < deadline, f"waited for {what}"
+        time.sleep(0.02)
+    return result
+
+
+def get(service: dict[str, Any], path: str) -> Any:
+    with urllib.request.urlopen(f"http://127.0.0.1:{service['http_port']}{path}", timeout=10) as answer:
+        return json.load(answer)
+
+
+def send(service: dict[str, Any], content: bytes) -> str:
+    with smtplib.SMTP("127.0.0.1", service["smtp_port"], timeout=60) as client:
+        client.ehlo()
+        client.mail("grace@example.com")
+        client.rcpt("inbox@example.org")
+        code, answer = client.data(content)
+    assert code == 250, answer
+    return answer.decode().split()[-1]
+
+
+def finished(service: dict[str, Any], run_id: str) -> dict[str, Any]:
+    def look() -> dict[str, Any] | None:
+        found: dict[str, Any] = get(service, f"/api/runs/{run_id}")
+        return found if found["outcome"] is not None else None
+
+    result: dict[str, Any] = wait_for(look, "the run to end")
+    return result
+
+
+@pytest.mark.timeout(240)
+def test_rule_durability_a_mail_is_not_lost_when_serve_is_killed_right_after_250(tmp_path: Path) -> None:
+    with serving(tmp_path) as service:
+        run_id = send(service, demo_mail())
+        service["process"].kill()
+        service["process"].wait()
+    with serving(tmp_path) as service:
+        assert finished(service, run_id)["outcome"] == "success"
+    (line,) = [line for line in lines(run(tmp_path, "show", run_id, "--json")) if line["spans"][0]["name"] == "email pipeline"]
+    assert_whole(line)
+    assert len(list((tmp_path / "out").glob("*.md"))) == 1
+
+
+@pytest.mark.timeout(300)
+def test_rule_durability_killed_in_the_middle_of_a_pdf_the_trace_is_whole_and_shows_the_lost_attempt(tmp_path: Path) -> None:
+    def reading(service: dict[str, Any], run_id: str) -> bool:
+        stages = get(service, f"/api/runs/{run_id}")["stages"]
+        return any(attempt["stage"] == "ingestion" and attempt["ended_unix_nano"] is None for attempt in stages)
+
+    with serving(tmp_path) as service:
+        run_id = send(service, slow_mail(2_000))
+        wait_for(lambda: reading(service, run_id), "ingestion to begin")
+        service["process"].kill()
+        service["process"].wait()
+    with serving(tmp_path) as service:
+        done = finished(service, run_id)
+    assert done["outcome"] == "success"
+    (line,) = lines(run(tmp_path, "show", run_id, "--json"))
+    assert_whole(line)
+    lost = [span for span in line["spans"] if span["attributes"].get("autopilot.attempt.lost")]
+    assert [span["name"] for span in lost] == ["ingestion"]
+    attempts = [span["attributes"]["autopilot.attempt"] for span in line["spans"] if span["name"] == "ingestion"]
+    assert sorted(attempts) == [1, 2]
+
+
+@pytest.mark.timeout(240)
+def test_serve_answers_the_same_mail_with_its_run_and_its_indicators_start_at_zero(tmp_path: Path) -> None:
+    with serving(tmp_path) as service:
+        with urllib.request.urlopen(f"http://127.0.0.1:{service['http_port']}/metrics", timeout=10) as answer:
+            before = answer.read().decode()
+        assert "autopilot_emails_received_total{" in before, "rule: every series starts at 0 before the first mail"
+        mail = demo_mail()
+        run_id = send(service, mail)
+        assert finished(service, run_id)["outcome"] == "success"
+        assert send(service, mail) == run_id
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{service['http_port']}/api/emails", data=demo_mail(), headers={"Content-Type": "message/rfc822"}
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            assert answer.status == 202
+            other = json.load(answer)["run_id"]
+        assert finished(service, other)["outcome"] == "success"
+        with urllib.request.urlopen(f"http://127.0.0.1:{service['http_port']}/metrics", timeout=10) as answer:
+            after = answer.read().decode()
+        received = [line for line in after.splitlines() if line.startswith("autopilot_emails_received_total{")]
+        assert received
+        assert received[0].endswith(" 2.0")
+        busy = run(
+            tmp_path,
+            "serve",
+            "--http-port",
+            str(service["http_port"]),
+            AUTOPILOT_DATA_DIR=str(tmp_path / "other"),
+            AUTOPILOT_SMTP_PORT="0",
+        )
+        assert busy.returncode == 2
+        assert "AUTOPILOT_HTTP_PORT" in busy.stderr
+        locked = run(tmp_path, "serve", "--http-port", "0", "--smtp-port", "0")
+        assert "runs the engine on this data directory" in locked.stderr
+    (line,) = lines(run(tmp_path, "show", run_id, "--json"))
+    assert_whole(line)
+    root = line["spans"][0]
+    assert len(root["links"]) == 1, "rule: the SMTP server span is a trace of its own, linked"
+    erased = run(tmp_path, "erase", run_id, "--json")
+    assert json.loads(erased.stdout)["runs"] == 1
