@@ -22,6 +22,7 @@ class Case:
 
     name: str
     subject: str
+    author: str
     documents: tuple[dict[str, Any], ...]
     expect: dict[str, Any]
 
@@ -31,7 +32,7 @@ def load_cases() -> list[Case]:
     cases = []
     for path in sorted(DIRECTORY.glob("*.toml")):
         mail = tomllib.loads(path.read_text(encoding="utf-8"))
-        cases.append(Case(path.stem, mail["subject"], tuple(mail["documents"]), mail["expect"]))
+        cases.append(Case(path.stem, mail["subject"], mail.get("author", ""), tuple(mail["documents"]), mail["expect"]))
     return cases
 
 
@@ -61,7 +62,7 @@ def document_of(item: dict[str, Any], blobs: BlobStore, part: str) -> Document:
 
 def digest_case(case: Case, directory: Path, key_points: int = 7) -> Digest:
     """The extractive digest of a mail."""
-    return compose(case.subject, "", documents_of(case, directory), (), key_points).digest
+    return compose(case.subject, case.author, documents_of(case, directory), (), key_points).digest
 
 
 def complaints(case: Case, digest: Digest) -> list[str]:

@@ -10,14 +10,14 @@ from otel_autopilot.pipeline.messages import Figure
 
 #: Most figures of a digest, and most of one kind before the other kinds had their turn.
 MOST = 8
-_QUOTA = {"money": 3, "percent": 2, "date": 3, "quantity": 2, "table": 3}
+_QUOTA = {"money": 3, "table": 3, "percent": 2, "date": 3, "quantity": 2}
 #: Longest context, in characters.
 _CONTEXT = 100
 _N = r"(?:\d{1,3}(?:[.,'’\u00a0\u202f\u2009 ]\d{3})+(?:[.,]\d{1,2})?|\d+(?:[.,]\d+)?)(?!\d)"
 _START = r"(?<![A-Za-z0-9_.,:/#\-])"
 _SCALE = r"(?:\s?(?:k|m|mn|bn|million(?:en|s)?|billion(?:s)?|thousand|trillion|mio\.?|mrd\.?|milliarden?|mille|miles|millones|milioni|miljoen|milhões|тыс\.?|тысяч|млн\.?|млрд\.?)(?![^\W\d_]))"
 _CURRENCY = r"(?:USD|EUR|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CAD|AUD|BRL|RUB)"
-_CURRENCY_WORD = r"(?:[$€£¥₹₽]|(?:USD|EUR|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CAD|AUD|BRL|RUB|dollars?|euros?|pounds?|yen|francs?|franken|kronor|kroner|руб(?:л(?:ей|я|ь))?\.?|reais|pesos)(?![^\W\d_]))"
+_CURRENCY_WORD = r"(?:[$€£¥₹₽]|(?:USD|EUR|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CAD|AUD|BRL|RUB|dollars?|euros?|pounds?|yen|francs?|franken|kronor|kroner|рубл(?:ей|я|ь)|руб\.|reais|pesos|دولار|يورو|ريال|درهم|جنيه|रुपये|रुपए|원)(?![^\W\d_]))"
 _PER = r"(?:\s?(?:/|per|a|an|pro|im|par|al|por|в)\s?(?:month|year|week|day|hour|user|seat|person|monat|jahr|mois|an|mes|año|месяц|год)(?![^\W\d_]))?"
 _MONTHS = (
     r"jan(?:uary|uar|vier)?|january|febr?(?:uary|uar)?|février|mar(?:ch|s)?|märz|mrz|apr(?:il)?|avril|may|mai|june?|juni|juin|july?|juli|juillet|aug(?:ust)?|août|sept?(?:ember|embre)?"
@@ -29,18 +29,18 @@ _UNITS = (
     r"km/h|mph|m/s|mg/l|g/l|µg/m³|km²|m²|m³|ms|µs|s|min|h|kWh|MWh|GWh|kW|MW|GW|[KMGTP]i?B|kB|[MG]bit/s|km|cm|mm|kg|mg|g|t|°C|°F|l|bar|Hz|[MG]Hz|milliseconds?|seconds?|secs?|minutes?|mins?|hours?|hrs?|days?|weeks?|months?|years?"
     r"|Tage?n?|Wochen?|Stunden?|Minuten?|Monate?n?|Jahre?n?|jours?|semaines?|heures?|mois|ans|días|horas|semanas|meses|años|giorni|ore|settimane|dagen|weken|uur|дн(?:ей|я)|час(?:ов|а)|недель|месяцев"
 )
-_CJK_MONEY = r"(?:[\d,.]+\s?(?:万|億|亿|千|百万)?\s?(?:円|元|ウォン|人民币|美元|欧元|ドル|ユーロ))"
-_CJK_DATE = r"(?:(?:\d{4}年)?\d{1,2}月(?:\d{1,2}日|末|初|中旬|底)(?:まで|之前|前)?)"
-_CJK_COUNT = r"(?:[\d,.]+\s?(?:万|億|亿|千)?\s?(?:人|件|個|个|台|社|名|日間|時間|小时|分钟|分間|天|週間|周|か月|ヶ月|个月|年間|倍|回|次|吨|トン|平方米|页|ページ))"
+_CJK_MONEY = r"(?:[\d,.]+\s?(?:万|億|亿|千|百万|만|억)?\s?(?:円|元|원|ウォン|人民币|美元|欧元|ドル|ユーロ))"
+_CJK_DATE = r"(?:(?:\d{4}년 )?\d{1,2}월 \d{1,2}일(?:까지)?|(?:\d{4}年)?\d{1,2}月(?:\d{1,2}日|末|初|中旬|底)(?:まで|之前|前)?)"
+_CJK_COUNT = r"(?:[\d,.]+\s?(?:万|億|亿|千)?\s?(?:명|개|건|시간|人|件|個|个|台|社|名|日間|時間|小时|分钟|分間|天|週間|周|か月|ヶ月|个月|年間|倍|回|次|吨|トン|平方米|页|ページ))"
 _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("money", re.compile(rf"{_START}[+\-−]?(?:[$€£¥₹₽]|{_CURRENCY}\b)\s?{_N}{_SCALE}?(?![^\W\d_]){_PER}", re.IGNORECASE)),
     ("money", re.compile(rf"{_START}[+\-−]?{_N}{_SCALE}?\s?(?:de |d')?{_CURRENCY_WORD}{_PER}", re.IGNORECASE)),
     ("money", re.compile(_CJK_MONEY)),
     ("percent", re.compile(rf"{_START}[+\-−±]?{_N}\s?(?:%|‰|per ?cent\b|Prozent(?:punkte)?\b|pour cent\b|por ciento\b|процент\w*)", re.IGNORECASE)),
     ("date", re.compile(rf"{_START}\d{{1,2}}(?:\.|st|nd|rd|th|er)?\s+(?:de\s+|of\s+)?(?:{_MONTHS})\b(?:\.?,?\s+(?:de\s+)?\d{{4}})?|\b(?:{_MONTHS})\.?\s+\d{{1,2}}(?:st|nd|rd|th)?(?!\d|[.:]\d|\s?[%$€£])(?:,?\s+\d{{4}})?", re.IGNORECASE)),
-    ("date", re.compile(rf"{_START}(?:\d{{4}}-\d\d-\d\d|\d{{1,2}}\.\d{{1,2}}\.(?:\d{{4}}|\d\d)|\d{{1,2}}/\d{{1,2}}/(?:\d{{4}}|\d\d))(?!\w|[./-]\d)|{_CJK_DATE}")),
+    ("date", re.compile(rf"{_START}(?:\d{{4}}-\d\d-\d\d|\d{{1,2}}\.\d{{1,2}}\.(?:\d{{4}}|\d\d)|\d{{1,2}}/\d{{1,2}}/(?:\d{{4}}|\d\d))(?!\w|[./-]\d)|\d{{1,2}} (?:يناير|فبراير|مارس|أبريل|إبريل|مايو|يونيو|يوليو|أغسطس|سبتمبر|أكتوبر|نوفمبر|ديسمبر|जनवरी|फ़?रवरी|मार्च|अप्रैल|मई|जून|जुलाई|अगस्त|सितंबर|अक्टूबर|नवंबर|दिसंबर)(?: \d{{4}})?|{_CJK_DATE}")),
     ("quantity", re.compile(rf"{_START}[+\-−]?{_N}{_SCALE}?\s?(?:{_UNITS})(?![^\W_])")),
-    ("quantity", re.compile(rf"{_START}(?:\d{{1,3}}(?:[.,'’\u00a0\u202f ]\d{{3}})+|\d+(?:[.,]\d+)?{_SCALE}|\d{{3,6}})\s(?P<noun>[^\W\d_][^\W\d_\-]{{2,}})", re.IGNORECASE)),
+    ("quantity", re.compile(rf"{_START}(?:\d{{1,3}}(?:[.,'’\u00a0\u202f ]\d{{3}})+|\d+(?:[.,]\d+)?{_SCALE}|\d{{2,6}})\s(?P<noun>[^\W\d_][^\s\d.,;:!?()\[\]<>|/،。、]{{3,}})", re.IGNORECASE)),
     ("quantity", re.compile(_CJK_COUNT)),
 )  # fmt: skip
 #: A number behind one of these words is a name, not an amount.
@@ -56,7 +56,9 @@ _TOTAL = re.compile(
 _CELL = re.compile(
     rf"[+\-−±]?(?:[$€£¥₹₽]|{_CURRENCY} ?)?\s?{_N}{_SCALE}?\s?(?:%|[$€£¥₹₽円元]|{_CURRENCY}|{_UNITS})?", re.IGNORECASE
 )
-_CLAUSE = re.compile(r"[,;:，；：、](?=\s|[^\d\s])|\s[–—-]\s|\s\((?=\D)|[)）](?=\s)")
+_CLAUSE = re.compile(r"[,;:，；：、](?=\s|[^\d\s])|\s[–—-]\s")
+#: Words behind a number that it does not count.
+_NO_NOUN = frozenset("less fewer more times percent per each weniger mehr moins plus menos más".split())
 
 
 def find_figures(sentences: Sequence[tuple[str, float]], tables: Sequence[Sequence[Sequence[str]]]) -> tuple[Figure, ...]:
@@ -73,20 +75,40 @@ def find_figures(sentences: Sequence[tuple[str, float]], tables: Sequence[Sequen
         for kind, quota in _QUOTA.items():
             for index, figure in found[kind]:
                 taken = [(k, f) for k, _, f in chosen]
-                if len(chosen) < MOST and not (limited and sum(1 for k, _ in taken if k == kind) >= quota) and _adds(figure, taken):
+                if (
+                    len(chosen) < MOST
+                    and not (limited and sum(1 for k, _ in taken if k == kind) >= quota)
+                    and _adds(kind, figure, taken)
+                ):
                     chosen.append((kind, index, figure))
     order = list(_QUOTA)
     return tuple(figure for _, _, figure in sorted(chosen, key=lambda item: (order.index(item[0]), item[1])))
 
 
-def _adds(figure: Figure, taken: Sequence[tuple[str, Figure]]) -> bool:
+def _adds(kind: str, figure: Figure, taken: Sequence[tuple[str, Figure]]) -> bool:
     """Whether it says something that no chosen figure says."""
     value = re.sub(r"\s", "", figure.value.casefold())
-    return not any(value == re.sub(r"\s", "", other.value.casefold()) or figure.context == other.context for _, other in taken)
+    return not any(
+        value == re.sub(r"\s", "", other.value.casefold()) or (kind == other_kind and figure.context == other.context)
+        for other_kind, other in taken
+    )
+
+
+def has_figure(text: str) -> bool:
+    """Whether a sentence holds a figure of any kind."""
+    return any(True for _ in _matches(text))
 
 
 def _in_sentence(sentence: str) -> Iterator[tuple[str, Figure]]:
     text = sentence[:2_000]
+    found = list(_matches(text))
+    for kind, start, end in found:
+        alone = sum(1 for other, _, _ in found if other == kind) == 1
+        yield kind, Figure(value=" ".join(text[start:end].split()), context=_around(text, start, end, whole=alone))
+
+
+def _matches(text: str) -> Iterator[tuple[str, int, int]]:
+    """Kind, start and end of every figure, none overlapping another."""
     spans: list[tuple[int, int]] = []
     for kind, pattern in _PATTERNS:
         for match in pattern.finditer(text):
@@ -94,27 +116,32 @@ def _in_sentence(sentence: str) -> Iterator[tuple[str, Figure]]:
             if any(start < other_end and end > other_start for other_start, other_end in spans) or not _is_amount(text, match):
                 continue
             spans.append((start, end))
-            yield kind, Figure(value=" ".join(match[0].split()), context=_around(text, start, end))
+            yield kind, start, end
 
 
 def _is_amount(text: str, match: re.Match[str]) -> bool:
     noun = match.groupdict().get("noun")
     if noun is None:
         return True
-    if noun.casefold() in STOP_WORDS or _NAMED.search(text[: match.start()]):
+    if noun.casefold() in STOP_WORDS or noun.casefold() in _NO_NOUN or _NAMED.search(text[: match.start()]):
+        return False
+    if re.search(r"\S\s+[A-ZÀ-ÞА-Я]\w*\s$", text[: match.start()]):  # "Windows 11 machines"
         return False
     number = match[0].split()[0]
     return not (_YEAR.fullmatch(number) or re.fullmatch(rf"(?:{_MONTHS})", noun, re.IGNORECASE))
 
 
-def _around(sentence: str, start: int, end: int) -> str:
-    """The clause that a figure stands in, or more where that says too little, at most some 100 characters, cut at words."""
-    if len(sentence) <= 60:
-        return sentence
+def _around(sentence: str, start: int, end: int, *, whole: bool) -> str:
+    """The clause that a figure stands in, or more where that says too little, at most some 100 characters, cut at words.
+
+    A short sentence is told ``whole`` unless it holds more figures of the kind.
+    """
+    if whole and len(sentence) <= 70:
+        return sentence.rstrip(".。। ")
     cuts = [0, *sorted({match.end() for match in _CLAUSE.finditer(sentence)} - {len(sentence)}), len(sentence)]
     first = max(index for index, cut in enumerate(cuts) if cut <= start)
     last = min(index for index, cut in enumerate(cuts) if cut >= end)
-    while cuts[last] - cuts[first] < 40:
+    while cuts[last] - cuts[first] < (40 if whole else 14):
         if first > 0 and cuts[last] - cuts[first - 1] <= _CONTEXT:
             first -= 1
         elif last < len(cuts) - 1 and cuts[last + 1] - cuts[first] <= _CONTEXT:
@@ -130,7 +157,7 @@ def _around(sentence: str, start: int, end: int) -> str:
     if right < len(sentence) and right not in cuts and " " in text:
         text = text.rpartition(" ")[0] + " …"
     text = re.sub(r"(?<!\w)(?:and|but|which|und|aber|et|mais|y|pero|и|но)\s*$", "", text.strip())
-    text = text.strip(" ,;:，；：、–—-")
+    text = text.strip(" ,;:，；：、–—-.。।،؛")
     return (
         text + ")" if text.count("(") > text.count(")") else text.removesuffix(")") if text.count(")") > text.count("(") else text
     )
@@ -145,7 +172,7 @@ def _in_tables(tables: Sequence[Sequence[Sequence[str]]]) -> Iterator[Figure]:
         head = [] if any(_is_number(cell) for cell in rows[0][1:]) else rows[0]
         body = rows[1:] if head else rows
         cells = [(row, column) for row in body for column in range(1, len(row)) if row[0].strip() and _is_number(row[column])]
-        wanted = [(row, column) for row, column in cells if _TOTAL.match(row[0])][:2]
+        wanted = [(row, column) for row, column in cells if _TOTAL.match(row[0])][:1]
         signed: dict[int, list[tuple[float, list[str]]]] = {}
         for row, column in cells:
             if re.match(r"[+\-−]\s?\d", row[column]):

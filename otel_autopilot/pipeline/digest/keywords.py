@@ -10,20 +10,22 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from otel_autopilot.pipeline.digest.words import STOP_WORDS, stem
+from otel_autopilot.pipeline.digest.words import MARKS, STOP_WORDS, stem
 
 #: Most keywords of a digest, and most words in one.
 MOST = 8
 _LONGEST = 3
-_TOKEN = re.compile(r"[^\W_](?:[^\W_]|['’\-](?=[^\W_]))*|[^\w\s]")
-_WIDE_RUN = re.compile(r"[\u3400-\u9fff々]+|[\u30a1-\u30fa\u30fc]{2,}|[\uac00-\ud7af]{2,}")
-_WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+#: Below this many, words of the subject that come back nowhere are good enough.
+_FEW = 3
+_TOKEN = re.compile(rf"[^\W_](?:[^\W_]|[{MARKS}]|['’\-](?=[^\W_]))*|[^\w\s]")
+_WIDE_RUN = re.compile(r"[\u3400-\u9fff々]+|[\u30a1-\u30fa\u30fc]{2,}")
+_WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 #: Words that say little by themselves in a mail.
 _WEAK = frozenset(
     "please thanks thank hello dear regards today tomorrow yesterday week month year day time one two three next last first second many much well see get got make made say said use used "
     "need want take let know think know go come give new good better best sure able still already yet however fwd monday tuesday wednesday thursday friday saturday sunday minutes hours days weeks "
     "months years minute hour january february march april june july august september october november december percent half none item items page pages note notes change attached attachment "
-    "including within without since because therefore mail email e-mail message subject read here there where important urgent re "
+    "whether failed old fifteen avant deux antes dos tres trois quatre zwei drei including within without since because therefore mail email e-mail message subject read here there where important urgent re "
     "heute morgen gestern montag dienstag mittwoch donnerstag freitag bitte danke woche wochen tag tage jahr januar februar märz mai juni juli oktober dezember "
     "lundi mardi mercredi jeudi vendredi janvier février mars avril juin juillet août septembre octobre novembre décembre merci bonjour lunes martes miércoles jueves viernes enero febrero marzo abril mayo junio julio "
     "января февраля марта апреля мая июня июля августа сентября октября ноября декабря июль".split()
@@ -45,7 +47,7 @@ def find_keywords(title: str, sentences: Sequence[str]) -> tuple[str, ...]:
         counts.update(seen)
     scores: dict[tuple[str, ...], float] = {}
     for key, count in counts.items():
-        if count < 2 and key not in subject:
+        if count < 2 and (key not in subject or len(key) == 1):
             continue
         scores[key] = (
             count * (1 + 0.6 * (len(key) - 1)) * (1.8 if key in subject else 1.0) * (1.0 if len(key) > 1 else _weight(key[0]))
@@ -53,6 +55,9 @@ def find_keywords(title: str, sentences: Sequence[str]) -> tuple[str, ...]:
     chosen: list[tuple[str, ...]] = []
     for key in sorted(scores, key=lambda item: (-scores[item], item)):
         if not any(_overlap(key, other) for other in chosen):
+            chosen.append(key)
+    for key in sorted(subject, key=lambda item: (-len(item), item)):  # a mail that repeats nothing has at least a subject
+        if len(chosen) < _FEW and not any(_overlap(key, other) for other in chosen):
             chosen.append(key)
     wide = _wide_keywords(title, texts)
     phrases = [written[key].most_common(1)[0][0] for key in chosen]
@@ -105,7 +110,7 @@ def _wide_keywords(title: str, texts: Sequence[str]) -> list[str]:
     for place, text in enumerate((title, *texts)):
         found: set[str] = set()
         for run in _WIDE_RUN.findall(text):
-            if "\u30a0" <= run[0] <= "\u30ff" or "\uac00" <= run[0] <= "\ud7af":
+            if "\u30a0" <= run[0] <= "\u30ff":
                 found.add(run)
             else:
                 found |= {run[start : start + size] for size in range(2, 7) for start in range(max(0, len(run) - size + 1))}

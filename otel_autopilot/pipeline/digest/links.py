@@ -14,6 +14,8 @@ MOST = 10
 _LOOKED_AT = 1_000
 #: A URL longer than this is a tracking token, not an address.
 _LONGEST_URL = 1_000
+#: How little a site's front page is worth, against 0 for a page with a telling name.
+_ROOT = 2
 _MARKDOWN = re.compile(r"(?<!\\)!?\[((?:[^\[\]\\]|\\.)*)\]\((https?://[^)\s]*)\)|<?(?P<bare>https?://[^\s<>\"'\])}|]+)")
 _BORING = re.compile(
     r"unsubscribe|opt-?out|preferences|subscription|privacy|(?:^|\W)terms|(?:view|read|open).{0,20}(?:browser|online)|im browser|abmelden|abbestellen|désabon|datenschutz|impressum|settings/notif|/(?:un)?sub(?:scribe)?[/?]"
@@ -30,8 +32,12 @@ _TRACKING = re.compile(
 )
 _TARGET_NAMES = ("url", "u", "target", "redirect", "redirect_url", "dest", "destination", "link", "to")
 _GENERIC = re.compile(
-    r"(?:click )?here|(?:read|learn|see|find out|show) (?:more|all|on|here).{0,3}|more(?: info(?:rmation)?)?|link|this(?: link| page)?|website|open|view|details|go|mehr(?: erfahren| lesen)?|hier(?: klicken)?|weiterlesen|ici|cliquez ici|en savoir plus|lire la suite|aquí|leer más|ver más|qui|hier|meer|lees meer"
+    r"(?:click |tap )?here|(?:shop|buy|order|book|register|sign up|subscribe|download|get started|join|start|try it|apply|watch|listen|play|reply|rsvp|donate|get it|save|continue)(?: (?:now|today|here|free))?|see all|(?:read|learn|see|find out|show) (?:more|all|on|here).{0,3}|more(?: info(?:rmation)?)?|link|this(?: link| page)?|website|open|view|details|go|mehr(?: erfahren| lesen)?|hier(?: klicken)?|weiterlesen|ici|cliquez ici|en savoir plus|lire la suite|aquí|leer más|ver más|qui|hier|meer|lees meer"
     r"|здесь|подробнее|こちら|詳細(?:はこちら)?|続きを読む|点击(?:这里)?|查看(?:详情)?|更多",
+    re.IGNORECASE,
+)
+_ANSWER = re.compile(
+    r"yes|no|maybe|accept|decline|tentative|more options|ja|nein|vielleicht|oui|non|sí|back to top|next|previous|skip",
     re.IGNORECASE,
 )
 _LOOKS_LIKE_URL = re.compile(r"(?:https?://)?(?:[\w\-]+\.)+[a-z]{2,}(?:[/?#:]\S*)?", re.IGNORECASE)
@@ -65,20 +71,17 @@ def best_links(links: Sequence[Link]) -> tuple[Link, ...]:
         url = without_tracking(link.url)
         if not url.startswith(("http://", "https://")) or len(url) > _LONGEST_URL or not _host(url):
             continue
-        if _BORING.search(link.text) or _BORING.search(url) or _SOCIAL.fullmatch(url):
+        if _ANSWER.fullmatch(link.text) or _BORING.search(link.text) or _BORING.search(url) or _SOCIAL.fullmatch(url):
             continue
         key = re.sub(r"^https?://(?:www\.)?", "", url).rstrip("/").casefold()
         if key in seen:
             continue
         seen.add(key)
         name = _honest(link.text, url)
-        words = len(name.split())
-        good.append(
-            (
-                0 if words >= 2 and urlsplit(url).path.strip("/") else 1 if words >= 2 or urlsplit(url).path.strip("/") else 2,
-                Link(text=name, url=url),
-            )
-        )
+        words, path = len(name.split()), urlsplit(url).path.strip("/") or urlsplit(url).query
+        good.append((_ROOT if not path else 0 if words >= 2 else 1, Link(text=name, url=url)))
+    if any(value < _ROOT for value, _ in good):
+        good = [(value, link) for value, link in good if value < _ROOT]
     kept = sorted(range(len(good)), key=lambda index: (good[index][0], index))[:MOST]
     return tuple(good[index][1] for index in sorted(kept))
 
@@ -143,11 +146,14 @@ def _host(url: str) -> str:
 def _name_before(text: str) -> str:
     """What a line says before a bare URL: "Log: https://..." gives "Log"."""
     name = plain(re.sub(r"https?://\S+", " ", text)).strip(" :-–—<([*•")
+    name = re.sub(r"\s(?:or|and|at|see|under|is|here|via|oder|und|unter|ou|à|o|y|en)$", "", name, flags=re.IGNORECASE)
     name = re.split(r"(?<=[.!?])\s", name)[-1].strip(" :")
-    return name if 2 < len(name) <= 60 and len(name.split()) <= 8 else ""
+    return name if not re.search(r"[\[\](){}<>]", name) and 2 < len(name) <= 60 and len(name.split()) <= 8 else ""
 
 
 def _rest_of(line: str) -> str:
     """The sentence around a link that is called "here"."""
     text = plain(line).strip(" *-#")
+    if _GENERIC.fullmatch(text.strip(" .»›>→")):
+        return ""
     return text if len(text) <= 100 else text[:99].rsplit(" ", 1)[0] + " …"

@@ -24,6 +24,7 @@ _CODE = re.compile(
     r"|(?:assert|raise|return) .*[=(]|(?:FAIL|PASS|ERROR|OK|INFO|WARN\w*|DEBUG)\b[: ]+\S*[/\\:.]\S*|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S* )"
 )
 _SENTENCE_END = re.compile(r"[.!?…。！？：:；;,،؟।][\"'”’»)\]*_]*$")
+_ENDS_SOMETHING = re.compile(r"[.!?…;:。！？；：।؟](?:\s|[\"'”’»)\]*_]*$)")
 _WIDE_CHARACTER = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uff00-\uff60\uac00-\ud7af]")
 
 Kind = Literal["heading", "item", "paragraph"]
@@ -99,22 +100,30 @@ def _wrap_width(lines: Sequence[str]) -> int:
 
 def _joined(lines: Sequence[str], width: int) -> Iterator[tuple[str, bool]]:
     """(text, whether it is a list item), the lines of each joined."""
-    current = ""
+    current: list[str] = []
     is_item = False
-    last = ""
     for line in [*lines, ""]:
         text = line.strip()
         starts = not text or bool(_HEADING.fullmatch(line)) or bool(_ITEM.match(line)) or not current
-        if starts or _breaks(last, text, width, indented=is_item and line.startswith((" ", "\t"))):
-            if current:
-                yield current, is_item
-            current, is_item = text, bool(_ITEM.match(line)) and not _HEADING.fullmatch(line)
+        if starts or _breaks(current[-1], text, width, indented=is_item and line.startswith((" ", "\t"))):
+            yield from ((piece, is_item) for piece in _glued(current, is_item=is_item))
+            current, is_item = [text] if text else [], bool(_ITEM.match(line)) and not _HEADING.fullmatch(line)
         else:
-            glue = "" if _WIDE_CHARACTER.match(current[-1]) and _WIDE_CHARACTER.match(text[0]) else " "
-            current += glue + text
-        last = text
-    if current:
-        yield current, is_item
+            current.append(text)
+    yield from ((piece, is_item) for piece in _glued(current, is_item=is_item))
+
+
+def _glued(lines: Sequence[str], *, is_item: bool) -> Iterator[str]:
+    """One text of several lines; of somebody who writes no full stops, each line for itself."""
+    if not lines:
+        return
+    if len(lines) >= 3 and not is_item and not any(_ENDS_SOMETHING.search(line) for line in lines):
+        yield from lines
+        return
+    text = lines[0]
+    for line in lines[1:]:
+        text += ("" if _WIDE_CHARACTER.match(text[-1]) and _WIDE_CHARACTER.match(line[0]) else " ") + line
+    yield text
 
 
 def _breaks(last: str, text: str, width: int, *, indented: bool) -> bool:

@@ -36,6 +36,9 @@ _HEADER = re.compile(
     r"|送信日時|送信元|宛先|日時|件名)\s*[:：][*_]{0,2}",
     re.IGNORECASE,
 )
+#: How help desks and forums part older comments: a rule, who, when.
+_RULE = re.compile(r"[-_=]{10,}")
+_WHEN = re.compile(r"(?=.{8,60}$).*\d.*\d{1,2}[:.]\d\d.*")
 _MARKED = re.compile(r"\s*>")
 _QUESTION = re.compile(r"[?？]\W*$")
 
@@ -74,6 +77,8 @@ def _scan(lines: Sequence[str], *, reply: bool, forward: bool) -> list[str]:
                     break  # quoted without marks: all that follows is older
                 index += taken
                 continue
+            if _RULE.fullmatch(stripped) and says_something(kept[since:]) and not forward and _is_older_comment(lines, index + 1):
+                break
             separator = _SEPARATOR.fullmatch(stripped) or _BEGIN_FORWARDED.fullmatch(stripped)
             if separator or _is_header_block(lines, index):
                 keep = forward or bool(separator and _FORWARDED.search(stripped))
@@ -112,6 +117,11 @@ def _attribution_lines(lines: Sequence[str], index: int) -> int:
         if following.endswith((".", "!", "?")) and not re.search(r"\d\.$|\b[a-zа-я]{1,4}\.$", following):
             break
     return 0
+
+
+def _is_older_comment(lines: Sequence[str], index: int) -> bool:
+    below = [line.strip() for line in lines[index : index + 5] if line.strip()][:2]
+    return len(below) == 2 and len(below[0]) <= 60 and bool(_WHEN.fullmatch(below[1]) and re.search(r"\d{4}|\d[./]\d", below[1]))
 
 
 def _is_quoted_below(lines: Sequence[str], index: int) -> bool:

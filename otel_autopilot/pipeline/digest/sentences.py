@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from otel_autopilot.pipeline.digest.paragraphs import Kind, blocks
@@ -17,6 +17,8 @@ _ABBREVIATIONS = frozenset(
 )
 #: Those of them that may well end a sentence, when a capital follows.
 _MAY_END = frozenset("etc a.m p.m usw ecc т.д т.п inc ltd co corp г руб".split())
+#: Lower-case words that stand before a name, and so before its initial.
+_BEFORE_NAMES = frozenset("by von de and und from to with mit et y e for für di da van".split())
 _BOUNDARY = re.compile(
     r"(?<=[.!?…])[\"'”’»)\]*_]*\s+(?=[\"'“‘«„(\[*_¿¡]*[^\s\W_a-zà-öø-ÿа-я]|[¿¡])|(?<=[。！？｡])[」』）”]*\s*|(?<=[؟।॥])\s*|(?<=[!?])\s+(?=[\"'“]?[a-z])"
 )
@@ -30,7 +32,19 @@ _MONTH_AHEAD = re.compile(
 )
 _MARKS = re.compile(r"(?<!\\)(?:\*\*|__|`)")
 _LINK = re.compile(r"(?<!\\)!?\[((?:[^\[\]\\]|\\.)*)\]\([^)\s]*\)")
+_LABEL_OF_ONE = re.compile(
+    r"\W*(?:sponsor\w*|advertisement|ad|promoted|anzeige|werbung|publicité|publicidad|pubblicità|advertentie|реклама|広告|广告)\W*",
+    re.IGNORECASE,
+)
+_LITERAL_LINK = re.compile(r"!?\[([^\[\]]{0,300})\]\([^()\s]{0,500}\)")
 _BARE_URL = re.compile(r"<?\bhttps?://[^\s<>]+[^\s<>.,;:!?)\]'\"]>?")
+
+#: HTML written out as text, and addresses that run code: noise for a reader, and bait for whatever shows the digest.
+_TAG = re.compile(
+    r"</?(?:script|style|iframe|img|svg|object|embed|form|input|button|a|div|span|p|br|b|i|u|em|strong|font|table|tr|td|th|ul|ol|li|h[1-6]|html|head|body|meta|link|base)\b[^<>]{0,500}>",
+    re.IGNORECASE,
+)
+_ACTIVE = re.compile(r"!?\[?(?:(?<=\[)[^\[\]]{0,200})?\]?\(?\b(?:javascript|vbscript|data:text)\s?:[^\s)]*\)*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -60,17 +74,38 @@ def split(markdown: str, document: int = 0) -> Iterator[Sentence]:
             section += 1
             yield Sentence(text, "heading", "", section, number, document, True)
             continue
-        for place, sentence in enumerate(sentences_of(text)):
+        for place, sentence in enumerate(_with_interjections(sentences_of(text))):
             yield Sentence(sentence, block.kind, heading, section, number, document, place == 0)
+        if heading.endswith(("?", "？")) or _LABEL_OF_ONE.fullmatch(heading):
+            heading = ""  # answered, or about one block only
 
 
 def plain(text: str) -> str:
-    """Markdown without its marks; a link gives its name, a bare URL its host."""
+    """Markdown without its marks: a link gives its name, a bare URL its host; what could be run elsewhere is left out."""
     text = _LINK.sub(lambda match: match[1], text)
     text = _BARE_URL.sub(lambda match: match[0].split("/")[2], text)
     text = _MARKS.sub("", text)
     text = re.sub(r"\\([\\`\[\]|])", r"\1", text)
+    text = defused(_LITERAL_LINK.sub(lambda match: match[1], text))
     return re.sub(r"\s+", " ", text).strip(" >\t")
+
+
+def defused(text: str) -> str:
+    """Without HTML written out as text, and without addresses that would run code."""
+    return _ACTIVE.sub(" ", _TAG.sub(" ", text)) if "<" in text or ":" in text else text
+
+
+def _with_interjections(sentences: Iterable[str]) -> Iterator[str]:
+    """ "Yes." goes with what follows it."""
+    before = ""
+    for sentence in sentences:
+        if len(sentence) <= 12 and len(sentence.split()) <= 2 and sentence.endswith((".", "!")) and not re.search(r"\d", sentence):
+            before = f"{before} {sentence}".strip()
+            continue
+        yield f"{before} {sentence}".strip()
+        before = ""
+    if before:
+        yield before
 
 
 def sentences_of(text: str) -> Iterator[str]:
@@ -98,12 +133,14 @@ def _goes_on(piece: str, ahead: str) -> bool:
     word = last[-1].lstrip("(\"'[„“«").lower()
     if word in _ABBREVIATIONS:
         return word not in _MAY_END
-    if re.fullmatch(r"(?:[^\W\d_]\.)*[^\W\d_]", word) and (len(word) > 1 or last[-1].lstrip("(\"'[„“«").isupper()):
+    if re.fullmatch(r"[^\W\d_](?:\.[^\W\d_])*", word):  # an initial, or "z. B."; but "plan B." ends
+        before = last[-2] if len(last) > 1 else ""
         return (
             len(word) > 1
-            or len(last) == 1
-            or not last[-2].islower()
-            or last[-2] in ("by", "von", "de", "and", "und", "from", "to", "with")
+            or word == last[-1]
+            or not before.islower()
+            or before in _BEFORE_NAMES
+            or bool(re.fullmatch(r"[a-z]\.", before))
         )
     if re.fullmatch(r"\d{1,2}", word):
         return bool(len(last) == 1 or _ORDINAL.search(piece[-40:]) or _MONTH_AHEAD.match(ahead))

@@ -23,13 +23,13 @@ _CLOSING = re.compile(
     r"|(?:yours )?sincerely(?: yours)?|yours(?: truly| faithfully)?|respectfully|take care|all the best|talk soon|see you(?: then)?|love|xoxo|mit (?:freundlichen|besten|herzlichen) grüßen|(?:viele|beste|liebe|herzliche|freundliche|schöne) grüße"
     r"|(?:lg|vg|mfg|br)|hochachtungsvoll|cordialement|bien (?:cordialement|à vous)|salutations(?: distinguées)?|sincères salutations|à bientôt|(?:un )?(?:cordial )?saludos?(?: cordial(?:es)?)?|atentamente|un abrazo"
     r"|(?:cordiali |distinti )?saluti|un saluto|met vriendelijke groet(?:en)?|(?:vriendelijke )?groeten?|mvg|atenciosamente|abraços|cumprimentos|с уважением|с наилучшими пожеланиями|всего доброго|спасибо"
-    r"|此致|敬礼|祝好|顺颂商祺|谢谢|以上|敬具|(?:どうぞ|何卒)?宜?よ?ろしくお願い.{0,14}|med vänlig hälsning|vennlig hilsen|med venlig hilsen|pozdrawiam)",
+    r"|此致|敬礼|祝好|顺颂商祺|谢谢|以上|敬具|(?:どうぞ|何卒)?宜?よ?ろしくお願い.{0,14}|감사합니다|고맙습니다|(?:.{1,6} )?드림|مع خالص التحية|مع التحية|تحياتي|सादर|धन्यवाद|med vänlig hälsning|vennlig hilsen|med venlig hilsen|pozdrawiam)",
     re.IGNORECASE,
 )
 _POSTSCRIPT = re.compile(r"p\.? ?s\.?\b\s*[:.\-]?\s*\S", re.IGNORECASE)
 _CONTACT = re.compile(
     r"(?:\b(?:tel|telefon|phone|mob|mobile|cell|fax|office|direct|ext|téléphone|тел|w|t|m|e)\b\.?\s*[:.]?\s*\+?[\d(][\d\s()./\-]{5,}|^\W*\+?[\d(][\d\s()./\-]{7,}\W*$|^\W*(?:https?://|www\.)\S+\W*$|^\W*[\w.+\-]+@[\w\-]+\.[\w.\-]+\W*$"
-    r"|\b(?:GmbH|AG|LLP|Ltd|Limited|Inc|LLC|S\.?A\.?|S\.?r\.?l|B\.?V|A/S|AS|AB|Oy|Pty)\b\.?\W*$|\b(?:HRB|HRA|USt-?Id|Geschäftsführ|Amtsgericht|SIRET|RCS|KvK|VAT (?:no|number)|Org\. ?n[or])|株式会社|^TEL|^E-?mail\s*:)",
+    r"|\b(?:GmbH|AG|LLP|Ltd|Limited|Inc|LLC|S\.?A\.?|S\.?r\.?l|B\.?V|A/S|AS|AB|Oy|Pty)\b\.?\W*$|\b(?:HRB|HRA|USt-?Id|Geschäftsführ|Amtsgericht|SIRET|RCS|KvK|VAT (?:no|number)|Org\. ?n[or])|^[^.!?|]{2,40} [|·•] [^.!?]{2,70}$|株式会社|^TEL|^E-?mail\s*:)",
     re.IGNORECASE,
 )
 _STRUCTURE = re.compile(r"\s*(?:[-*+•|#]|\d{1,3}[.)])\s?")

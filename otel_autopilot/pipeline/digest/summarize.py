@@ -14,15 +14,15 @@ from dataclasses import dataclass, replace
 
 from otel_autopilot.pipeline.digest import rank
 from otel_autopilot.pipeline.digest.clean import new_text
-from otel_autopilot.pipeline.digest.figures import find_figures
+from otel_autopilot.pipeline.digest.figures import find_figures, has_figure
 from otel_autopilot.pipeline.digest.keywords import find_keywords
 from otel_autopilot.pipeline.digest.links import best_links, links_in
 from otel_autopilot.pipeline.digest.pages import without_running_lines
 from otel_autopilot.pipeline.digest.paragraphs import tables
-from otel_autopilot.pipeline.digest.sentences import Sentence, plain, split
+from otel_autopilot.pipeline.digest.sentences import Sentence, defused, plain, split
 from otel_autopilot.pipeline.digest.subjects import title_of
 from otel_autopilot.pipeline.digest.words import words_of
-from otel_autopilot.pipeline.digest.worth import is_worth_reading
+from otel_autopilot.pipeline.digest.worth import is_worth_reading, without_greeting
 from otel_autopilot.pipeline.messages import Document, Figure, KeyPoint, Link
 
 #: Most sentences compared with each other.
@@ -31,11 +31,11 @@ CANDIDATES = 400
 DOCUMENT_CHARACTERS = 400_000
 _PIECES = 20
 #: A mail of at most so many sentences and characters is its own digest.
-_SHORT_SENTENCES = 4
-_SHORT_CHARACTERS = 450
+_SHORT_SENTENCES = 5
+_SHORT_CHARACTERS = 700
 #: Weight of relevance against novelty when choosing, and what another sentence of the same section costs.
 _RELEVANCE = 0.7
-_SAME_SECTION = 0.09
+_SAME_SECTION = 0.13
 #: More alike than this is said already.
 _ALIKE = 0.75
 #: Longest key point, in characters.
@@ -50,6 +50,25 @@ _ASKS = re.compile(
 )
 _POINTS_TO_ATTACHMENT = re.compile(
     r"\battach(?:ed|ment)|enclosed|anbei|angehängt|im anhang|ci-joint|pièce jointe|adjunt|allegat|bijlage|anexo|вложен|添付|附件",
+    re.IGNORECASE,
+)
+#: What went wrong, or may.
+_TROUBLE = re.compile(
+    r"\b(?:fail(?:ed|s|ure|ures)?|error|outage|incident|lost|los[st]|mismatch\w*|delay(?:ed|s)?|late|missed|slip(?:s|ped)?|block(?:ed|er|s)?|problem|cancel\w*|postpone\w*|overdue|penalty|broken|exceed\w*|shortage|root cause"
+    r"|verschieb\w*|verspät\w*|ausfall|fehler|problem\w*|verzöger\w*|mehrkosten|retard|panne|grève|annul\w*|échou\w*|retras\w*|cancelad\w*|fallo|ritardo|guasto|vertraging|storing|atraso|falha|перенос\w*|задерж\w*|ошибк\w*|сбой)\b"
+    r"|遅れ|障害|超過|上回|中止|延期|延迟|超出|故障|取消|推迟",
+    re.IGNORECASE,
+)
+_MONEY = re.compile(r"[$€£¥₹₽]\s?\d|\d\s?(?:[$€£¥₹₽円元]|[万億]円|万元|(?:EUR|USD|GBP|CHF|euros?|dollars?|pounds?|руб)\b)")
+_ENDS = re.compile(r"\w\.[a-z]{2,}$|[.!?…。！？।؟][\"'”’»)\]]*$")
+#: A sentence that can't be understood without the one before it.
+_LEANS_BACK = re.compile(
+    r"(?:it|they|this|that|these|those|he|she|however|but|so|then|therefore|also|er|sie|es|dies|das|il|elle|ils|cela|esto|eso)\b",
+    re.IGNORECASE,
+)
+#: Headings of sections that are a digest already.
+_SUMMARY = re.compile(
+    r"\W*(?:\d+[.)]?\s*)?(?:(?:executive |management )?summary|key (?:findings|points|facts|takeaways)|highlights|conclusions?|tl;?dr|zusammenfassung|fazit|das wichtigste|résumé|synthèse|conclusion|resumen|conclusiones|riepilogo|samenvatting|resumo|итоги|выводы|резюме|まとめ|要約|概要|摘要|总结)",
     re.IGNORECASE,
 )
 _SIDE_REMARK = re.compile(r"^(?:also|by the way|btw|ps|p\.s|incidentally|fyi|übrigens|au fait|por cierto)\b", re.IGNORECASE)
@@ -70,12 +89,16 @@ class Summary:
 def summarize(subject: str, author: str, documents: Sequence[Document], key_points: int) -> Summary:
     """Summarise the documents of a mail; without text there are no key points, and without a subject no title either."""
     texts = [readable_text(document, subject, author) for document in documents]
-    sentences = [sentence for index, text in enumerate(texts) for sentence in split(text, index)]
+    sentences = [
+        replace(sentence, text=without_greeting(sentence.text))
+        for index, text in enumerate(texts)
+        for sentence in split(text, index)
+    ]
     body = _without_doubles([item for item in sentences if item.kind != "heading" and is_worth_reading(item)])
     if not body:  # better a scrap than nothing
         body = _without_doubles([replace(item, kind="paragraph") for item in sentences])
     candidates = _bounded(body)
-    title = title_of(subject) or _title_from(sentences)
+    title = title_of(defused(subject)) or _title_from(sentences)
     chosen, scores = choose(candidates, title, key_points, has_attachment=len(documents) > 1)
     rows = [[[plain(cell) for cell in row] for row in table] for text in texts for table in tables(text)]
     return Summary(
@@ -107,8 +130,9 @@ def choose(
     found = rank.vectors([sentence.text for sentence in sentences])
     scores = _scores(sentences, rank.centrality(found), set(words_of(title)), has_attachment=has_attachment)
     if len(sentences) <= min(_SHORT_SENTENCES, most) and sum(len(item.text) for item in sentences) <= _SHORT_CHARACTERS:
-        return list(sentences), scores
-    most = min(most, max(3, math.ceil(len(sentences) * 0.55)))
+        whole = [item for item in sentences if item.kind != "paragraph" or _ENDS.search(item.text)]
+        return (whole if len(whole) >= 2 else list(sentences)), scores
+    most = min(most, max(3, math.ceil(len(sentences) * (0.7 if len(sentences) <= 8 else 0.55))))
     chosen: list[int] = []
     left = set(range(len(sentences)))
     while left and len(chosen) < most:
@@ -116,7 +140,8 @@ def choose(
 
         def gain(index: int, taken: list[tuple[int, int]] = taken) -> tuple[float, int]:
             nearest = max((rank.similarity(found[index], found[other]) for other in chosen), default=0.0)
-            crowd = taken.count((sentences[index].document, sentences[index].section))
+            crowd: float = taken.count((sentences[index].document, sentences[index].section))
+            crowd *= 0.4 if _SUMMARY.match(sentences[index].heading) else 1
             return _RELEVANCE * scores[index] - (1 - _RELEVANCE) * nearest - _SAME_SECTION * crowd, -index
 
         best = max(left, key=gain)
@@ -141,12 +166,20 @@ def _scores(sentences: Sequence[Sentence], central: Sequence[float], topic: set[
             score += 0.08
         if topic:
             score += 0.3 * len(words & topic) / max(3, len(topic))
-        if re.search(r"\d", sentence.text):
+        if has_figure(sentence.text):
+            score += 0.2
+        if _MONEY.search(sentence.text):
             score += 0.15
+        if _TROUBLE.search(sentence.text):
+            score += 0.2
         if _ASKS.search(sentence.text):
             score += 0.3
         if has_attachment and _POINTS_TO_ATTACHMENT.search(sentence.text):
             score *= 0.4
+        if sentence.kind == "paragraph" and not _ENDS.search(sentence.text):
+            score *= 0.4
+        if not sentence.first and _LEANS_BACK.match(sentence.text):
+            score *= 0.7
         if _SIDE_REMARK.match(sentence.text):
             score *= 0.7
         length = max(len(words), len(sentence.text) // 12)
@@ -180,7 +213,7 @@ def _told(sentence: Sentence) -> str:
     text = sentence.text[:1].upper() + sentence.text[1:]
     if len(text) > _KEY_POINT:
         text = text[:_KEY_POINT].rsplit(" ", 1)[0].rstrip(",;:") + " …"
-    if sentence.heading.endswith(("?", "？")) and sentence.first and len(text.split()) <= 12:
+    if sentence.heading.endswith(("?", "？")) and sentence.first and len(sentence.heading) + len(text) <= 240:
         return f"{sentence.heading} {text}"
     if sentence.kind == "item" and sentence.heading and len(text.split()) <= 5:
         return f"{sentence.heading}: {text}"

@@ -27,7 +27,9 @@ _STOP = {
     "над не нет ни но о об он она они от по под при с со так также то что чтобы это я",
 }
 STOP_WORDS = frozenset(word for text in _STOP.values() for word in text.split())
-_WORD = re.compile(r"[^\W\d_](?:[^\W_]|['’\-](?=[^\W_]))*")
+#: Vowel signs and other marks inside words of scripts in which `\\w` stops at them.
+MARKS = r"\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u0900-\u0963\u0970-\u0dff\u0e31-\u0e4e"
+_WORD = re.compile(rf"[^\W\d_](?:[^\W_]|[{MARKS}]|['’\-](?=[^\W_]))*")
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]")
 
 
