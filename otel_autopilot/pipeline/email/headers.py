@@ -47,8 +47,12 @@ def decode_bytes(content: bytes, charset: str | None) -> str:
             return content.decode(name)
         except (LookupError, ValueError):
             continue
-    multibyte = declared is not None and declared in _MULTIBYTE
-    return content.decode(declared if multibyte and declared else "windows-1252", "replace")
+    if declared is None or declared not in _MULTIBYTE:
+        return content.decode("windows-1252", "replace")
+    text = content.decode(declared, "replace")
+    broken = text.count("\ufffd")
+    sound = sum(char > "\x7f" for char in text[:10_000]) - text.count("\ufffd", 0, 10_000)
+    return text if declared != "utf-8" or sound >= broken else content.decode("windows-1252", "replace")
 
 
 def _known_charset(name: str) -> str:

@@ -15,7 +15,7 @@ from email.message import Message as MimeMessage
 from email.parser import BytesHeaderParser
 from email.policy import Compat32
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from otel_autopilot.errors import EmailError
 from otel_autopilot.pipeline.blobs import BlobStore
@@ -46,6 +46,8 @@ _PARSER_FRAMES = 200
 _RAW_FIELD_LIMIT = 50_000
 _RAW_PARAMETERS_LIMIT = 5_000
 _PARAMETER_FIELDS = {"content-type", "content-disposition", "content-transfer-encoding"}
+#: type/subtype (RFC 6838 section 4.2).
+_CONTENT_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,127}/[a-z0-9!#$&^_.+-]{1,127}")
 #: What HTML holds besides text.
 _NOT_TEXT = re.compile(
     rb"<!--.*?(?:-->|$)|<(style|script|head)\b.*?(?:</\1\s*>|$)|<[^>]*>|&(?:nbsp|#160|zwnj|#8204|#847);|\s",
@@ -89,7 +91,7 @@ class _Policy(Compat32):
         limit = _RAW_PARAMETERS_LIMIT if name.strip().lower() in _PARAMETER_FIELDS else _RAW_FIELD_LIMIT
         return name, value[:limit]
 
-    def header_fetch_parse(self, name: str, value: str) -> str:
+    def header_fetch_parse(self, name: str, value: str) -> str:  # noqa: ARG002  # the library's signature
         return value
 
 
@@ -197,7 +199,7 @@ def _walk(part: MimeMessage, state: _State, found: _Found, number: str, depth: i
     payload = part.get_payload()
     if content_type in _FORWARDED and isinstance(payload, list):
         for inner in payload[:1]:
-            _walk_forwarded(_decoded(part, inner, state), state, found, number or "1", depth)
+            _walk_forwarded(_decoded(part, cast(MimeMessage, inner), state), state, found, number or "1", depth)
     elif content_type == "multipart/encrypted":
         found.skip(number, content_type, "encrypted")
     elif isinstance(payload, list) and content_type.startswith("message/"):
@@ -329,11 +331,15 @@ def _leaf(part: MimeMessage, state: _State, found: _Found, number: str, content_
 
 
 def _content_type(part: MimeMessage, state: _State) -> str:
+    """Lower case; text/plain where the field can't be read (RFC 2045 section 5.2)."""
     try:
-        return part.get_content_type().lower()
+        content_type = part.get_content_type().lower()
     except (ValueError, TypeError, AttributeError, IndexError):
-        state.defect("ContentTypeUnreadable")
-        return "text/plain"
+        content_type = ""
+    if _CONTENT_TYPE.fullmatch(content_type):
+        return content_type
+    state.defect("ContentTypeUnreadable")
+    return "text/plain"
 
 
 def _filename(part: MimeMessage) -> str:

@@ -17,6 +17,7 @@ asks for every condition, otherwise one is enough. A rule without conditions mat
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,12 @@ from otel_autopilot.pipeline.messages import Email
 
 #: Characters of a subject that a regular expression looks at.
 SUBJECT_LIMIT = 1_000
-#: A quantified group that itself holds a quantifier takes exponential time on some subjects: refused.
-_NESTED_QUANTIFIER = re.compile(r"\((?:[^()\\]|\\.)*[+*}](?:[^()\\]|\\.)*\)[+*{]")
+#: Times that a repetition without a small bound may appear: each adds a power to the time that a subject can take.
+_REPEATS_LIMIT = 3
+#: Repetitions of a group that may hold another repetition: `(\\d{1,3}[.]){3}` does no harm.
+_FEW = 4
+#: More than so many repetitions count as unbounded.
+_SMALL_BOUND = 20
 
 
 class Rule(BaseModel):
@@ -58,8 +63,11 @@ class Rule(BaseModel):
             re.compile(pattern)
         except re.error as error:
             raise ValueError(f"expected a regular expression: {error}") from error
-        if _NESTED_QUANTIFIER.search(pattern):
-            raise ValueError("expected a regular expression without a quantifier inside a quantified group: it can take for ever")
+        if _takes_for_ever(pattern):
+            raise ValueError(
+                "expected a regular expression without a repetition or alternative inside a repetition, and with at most "
+                f"{_REPEATS_LIMIT} repetitions: this one can take for ever"
+            )
         return pattern
 
     def matches(self, email: Email) -> bool:
@@ -146,12 +154,46 @@ class Routes:
                 ) from error
         return cls(tuple(rules), str(content.get("default") or "email-digest"))
 
+    @property
+    def has_patterns(self) -> bool:
+        """Whether a rule has a regular expression: then `choose` is work for a child process."""
+        return any(rule.subject_regex is not None for rule in self._rules)
+
     def choose(self, email: Email) -> Route:
         """The route of a mail; rule "default" where none matches."""
         for rule in self._rules:
             if rule.matches(email):
                 return Route(rule.name, rule.workflow)
         return Route("default", self._default)
+
+
+def _takes_for_ever(pattern: str) -> bool:
+    """Whether some subject makes the pattern take exponential time, or a high power of its length; errs on the safe side."""
+    repeats = 0
+
+    def look(items: Iterable[tuple[Any, Any]], inside: bool) -> bool:
+        nonlocal repeats
+        for operator, argument in items:
+            name = str(operator)
+            if name in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"):
+                low, high, inner = argument
+                wide = int(high) > _SMALL_BOUND
+                repeats += wide
+                if (inside and int(high) != int(low)) or look(inner, inside or int(high) > _FEW):
+                    return True
+            elif name == "BRANCH":
+                if inside or any(look(branch, inside) for branch in argument[1]):
+                    return True
+            elif isinstance(argument, tuple) and any(
+                look(inner, inside)
+                for inner in argument
+                if isinstance(inner, re._parser.SubPattern)  # type: ignore[attr-defined]
+            ):
+                return True
+        return False
+
+    parsed = re._parser.parse(pattern)  # type: ignore[attr-defined]
+    return look(parsed, inside=False) or repeats > _REPEATS_LIMIT
 
 
 def _shape(content: Any) -> str:

@@ -52,9 +52,17 @@ def read_source(path: Path) -> Iterator[SourceMail]:
         return iter(mails)
     if not path.exists():
         raise SourceError(f"{path}: expected a mail file, a folder, a Maildir or an mbox; there is nothing by that name")
+    if not path.is_file():
+        raise SourceError(f"{path}: expected a mail file, a folder, a Maildir or an mbox; it is a device, a pipe or a socket")
     if _is_mbox(path):
         return _mbox(path)
     return iter((SourceMail(str(path), "file", path),))
+
+
+def count(path: Path) -> int | None:
+    """How many mails `read_source` will give, or None where only reading it all would tell (an mbox). Raises SourceError."""
+    mails = read_source(path)
+    return None if path.is_file() and _is_mbox(path) else sum(1 for _ in mails)
 
 
 def is_maildir(path: Path) -> bool:
@@ -93,22 +101,23 @@ def _is_mbox(path: Path) -> bool:
     return path.suffix.lower() in (".mbox", ".mbx") or len(list(islice(_separators(path), 2))) > 1
 
 
-def _separators(path: Path) -> Iterator[int]:
-    """Offsets of the separators: the first line, and those after a blank line."""
+def _separators(path: Path) -> Iterator[tuple[int, int]]:
+    """Where separators begin and end: the first line, and those after a blank line."""
     offset, blank = 0, True
     with path.open("rb") as file:
         while line := file.readline(65_536):
+            following = offset + len(line)
             if offset == 0 or (blank and _SEPARATOR.match(line)):
-                yield offset
+                yield offset, following
             blank = line in (b"\n", b"\r\n")
-            offset += len(line)
+            offset = following
 
 
 def _mbox(path: Path) -> Iterator[SourceMail]:
-    starts = _separators(path)
-    current = next(starts)
+    separators = _separators(path)
+    _, start = next(separators)
     number = 1
-    for following in starts:
-        yield SourceMail(f"{path}#{number}", "mbox", path, current, following)
-        current, number = following, number + 1
-    yield SourceMail(f"{path}#{number}", "mbox", path, current, None)
+    for end, following in separators:
+        yield SourceMail(f"{path}#{number}", "mbox", path, start, end)
+        start, number = following, number + 1
+    yield SourceMail(f"{path}#{number}", "mbox", path, start, None)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from otel_autopilot.errors import EmailError, WorkTimeout
 from otel_autopilot.pipeline.blobs import BlobStore
 from otel_autopilot.pipeline.email.parse import ParseLimits, parse
-from otel_autopilot.pipeline.email.routing import Routes
+from otel_autopilot.pipeline.email.routing import Route, Routes
 from otel_autopilot.pipeline.email.verify import TxtResolver, is_trusted
 from otel_autopilot.pipeline.messages import Address, Email, RawEmail
 from otel_autopilot.pipeline.workers import WorkerPool
 from otel_autopilot.telemetry import names
 from otel_autopilot.telemetry.redaction import learn
 from otel_autopilot.telemetry.spans import set_attributes, span
+
+#: Limit of the routing rules when one has a regular expression, in seconds.
+ROUTE_SECONDS = 5.0
 
 
 async def read_email(
@@ -46,9 +50,20 @@ async def read_email(
             trusted = await is_trusted(raw, trusted_senders, resolver)
             set_attributes(current, {names.EMAIL_TRUSTED: trusted})
     with span(names.EMAIL_ROUTE) as current:
-        route = routes.choose(email)
+        route = await _choose(email, routes, pool)
         set_attributes(current, {names.EMAIL_RULE: route.rule, names.WORKFLOW: route.workflow})
     return email.model_copy(update={"trusted": trusted, "rule": route.rule, "workflow": route.workflow})
+
+
+async def _choose(email: Email, routes: Routes, pool: WorkerPool) -> Route:
+    if not routes.has_patterns:
+        return routes.choose(email)
+    try:
+        return await pool.run(routes.choose, email, timeout_seconds=ROUTE_SECONDS)
+    except WorkTimeout as error:
+        raise EmailError(
+            f"the routing rules took longer than {ROUTE_SECONDS:g} s on one subject: simplify subject_regex in AUTOPILOT_ROUTES_FILE"
+        ) from error
 
 
 def known_values(email: Email) -> tuple[str, ...]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import fcntl
 from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 
@@ -40,17 +42,31 @@ def _candidates(folders: Iterable[Path]) -> list[tuple[Path, bool]]:
 
 
 async def _complete(candidates: list[tuple[Path, bool]], seen: set[Path]) -> list[SourceMail]:
+    seen.intersection_update({_key(path, maildir) for path, maildir in candidates})  # a name that went and came back is a new mail
     new = [(path, maildir) for path, maildir in candidates if _key(path, maildir) not in seen]
     before = {path: _state(path) for path, maildir in new if not maildir}
     if before:
         await asyncio.sleep(SETTLE_SECONDS)
     mails = []
     for path, maildir in new:
-        if not maildir and (before[path] is None or _state(path) != before[path]):
+        if not maildir and (before[path] is None or _state(path) != before[path] or _is_being_written(path)):
             continue  # still being written: the next round takes it
         seen.add(_key(path, maildir))
         mails.append(SourceMail(str(path), "maildir" if maildir else "file", path))
     return mails
+
+
+def _is_being_written(path: Path) -> bool:
+    """Whether a process has the file open for writing: Linux refuses a read lease then (fcntl(2), F_SETLEASE)."""
+    if not hasattr(fcntl, "F_SETLEASE"):
+        return False
+    try:
+        with path.open("rb") as file:
+            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError as error:  # another's file, or a file system without leases: size and time have to do
+        return error.errno == errno.EAGAIN
+    return False
 
 
 def _key(path: Path, maildir: bool) -> Path:
