@@ -53,7 +53,7 @@ test-stack: $(VENV)/.dev ## Tests against the real Jaeger (built from its Go mod
 
 .PHONY: bench
 bench: $(VENV)/.dev ## Measure, and append to docs/performance/PERFORMANCE_BASELINE.json
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks --keep
 
 .PHONY: wheel
 wheel: $(VENV)/.dev ## Build the wheel into dist/

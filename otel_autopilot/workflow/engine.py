@@ -30,6 +30,7 @@ from otel_autopilot.telemetry import diagnostics
 from otel_autopilot.telemetry.propagation import parse_traceparent
 from otel_autopilot.telemetry.run import RunIdentity
 from otel_autopilot.workflow.checkpoints import forget_checkpoints
+from otel_autopilot.workflow.committer import Committer
 from otel_autopilot.workflow.definition import EMAIL_DIGEST, read_workflow
 from otel_autopilot.workflow.intake import identity_of, keys_of, read_header
 from otel_autopilot.workflow.run_store import RunStore
@@ -121,12 +122,8 @@ class Engine:
         self._idle.set()
         self._sql: sa.Engine | None = None
 
-        async def commit_spans() -> None:
-            if commit is not None:
-                await asyncio.to_thread(commit)
-
-        self._commit = commit_spans
-        self._walker = Walker(agents, store, blobs, attempts=stage_attempts, executor_id=executor_id, commit=commit_spans)
+        self._commit = Committer(commit)
+        self._walker = Walker(agents, store, blobs, attempts=stage_attempts, executor_id=executor_id, commit=self._commit)
 
     async def start(self) -> None:
         """Take the lock, launch DBOS on this event loop, take up what was left; raises EngineLocked."""

@@ -7,6 +7,7 @@ workflow's text alone, because a recovered run is replayed by call order.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import itertools
 import time
@@ -33,13 +34,17 @@ from otel_autopilot.workflow.definition import Workflow
 from otel_autopilot.workflow.outcomes import row_of
 from otel_autopilot.workflow.runs import BegunAttempt, RunError, RunState
 
-#: What each agent hands on. A checkpoint holds the message's hash; the message lives in the blob store.
+#: What each agent hands on.
 MESSAGES: dict[str, type[Message]] = {
     "email_agent": Email,
     "ingestion_agent": Ingested,
     "digest_agent": Digest,
     "delivery_agent": Delivery,
 }
+
+#: Agents whose message repeats the mail's words. It lives in a file and its checkpoint holds the hash, as with every body; the
+#: other messages are names, numbers and hashes, and a file for each would cost more than the rest of the run.
+WORDY = frozenset({"digest_agent"})
 
 #: Runs a step of the walk, or hands back what the step returned before a crash.
 Checkpoint = Callable[[str, Callable[[], Awaitable[dict[str, Any]]]], Awaitable[dict[str, Any]]]
@@ -145,7 +150,7 @@ class Walker:
                 error = RunError(**result["error"])
                 break
             if step.agent not in walk.made:
-                walk.made[step.agent] = self._load(step.agent, result["blob"])
+                walk.made[step.agent] = self._load(step.agent, result)
         return self._ended(walk, ready, error)
 
     async def _stage(self, walk: Walk, stage: str, agent: str, ready: int) -> dict[str, Any]:
@@ -194,8 +199,11 @@ class Walker:
                 message = await self._agents.work(agent, walk)
                 self._check_workflow(message, walk)
                 walk.made[agent] = message
-                blob = self._blobs.put(message.model_dump_json().encode())
-                result["blob"] = blob.sha256
+                content = message.model_dump_json()
+                if agent in WORDY:
+                    result["blob"] = (await asyncio.to_thread(self._blobs.put, content.encode())).sha256
+                else:
+                    result["message"] = content
                 logger.bind(stage=stage, attempt=begun.number).info("{} done", stage)
             outcome = "success"
         except (StageError, WorkError) as error:
@@ -231,11 +239,13 @@ class Walker:
         if isinstance(message, Email) and message.workflow != walk.workflow.name:
             raise EmailError(f"routing rule {message.rule!r} names workflow {message.workflow!r}: expected {walk.workflow.name!r}")
 
-    def _load(self, agent: str, sha256: str) -> Message:
+    def _load(self, agent: str, result: dict[str, Any]) -> Message:
+        if "message" in result:
+            return MESSAGES[agent].model_validate_json(result["message"])
         try:
-            return MESSAGES[agent].model_validate_json(self._blobs.path_of(sha256).read_bytes())
+            return MESSAGES[agent].model_validate_json(self._blobs.path_of(result["blob"]).read_bytes())
         except FileNotFoundError as error:
-            raise AutopilotError(f"{agent}: its result {sha256[:12]} was erased; the run can't go on") from error
+            raise AutopilotError(f"{agent}: its result {result['blob'][:12]} was erased; the run can't go on") from error
 
     @staticmethod
     def _ended(walk: Walk, ended: int, error: RunError | None) -> Finished:

@@ -1,0 +1,113 @@
+"""All benchmarks: each condition in a process of its own, what is compared in turn, the result appended to the baseline.
+
+python -m benchmarks [--quick] [--keep]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from statistics import median
+from typing import Any
+
+from benchmarks.report import append, distribution, environment
+
+
+def child(module: str, *arguments: str) -> dict[str, Any]:
+    """One measurement in a process of its own."""
+    done = subprocess.run([sys.executable, "-m", f"benchmarks.{module}", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"benchmarks.{module} {' '.join(arguments)} failed:\n{done.stderr[-2000:]}")
+    result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return result
+
+
+def say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def throughput(rounds: int, mails: int) -> dict[str, Any]:
+    """Emails a second with telemetry on and off, in turn."""
+    rates: dict[str, list[float]] = {"on": [], "off": []}
+    failures = 0
+    for number in range(rounds):
+        for telemetry in ("on", "off") if number % 2 else ("off", "on"):
+            result = child("pipeline", "durable", "--mails", str(mails), "--concurrency", "20", "--telemetry", telemetry)
+            rates[telemetry].append(mails / result["took"])
+            failures += result["failures"]
+    ratios = [on / off for on, off in zip(rates["on"], rates["off"], strict=True)]
+    return {
+        "emails_per_second_on": distribution(rates["on"], "1/s", failures), "emails_per_second_off": distribution(rates["off"], "1/s"),
+        "on_to_off": round(median(ratios), 3), "goal": ">= 0.97",
+    }  # fmt: skip
+
+
+def latency(mails: int) -> dict[str, Any]:
+    """End to end and per stage, one at a time."""
+    result = child("pipeline", "durable", "--mails", str(mails), "--concurrency", "1")
+    return {
+        "end_to_end": distribution([value * 1000 for value in result["seconds"]], "ms", result["failures"]), "goal": "p95 < 50 ms",
+        "stages": {name: distribution(values, "ms") for name, values in result["stages"].items()},
+    }  # fmt: skip
+
+
+def engine(rounds: int, runs: int) -> dict[str, Any]:
+    """Our runs against bare DBOS, in turn."""
+    rates: dict[str, list[float]] = {"ours": [], "bare": []}
+    for number in range(rounds):
+        for kind in ("ours", "bare") if number % 2 else ("bare", "ours"):
+            rates[kind].append(child("engine", kind, "--runs", str(runs))["per_second"])
+    ratios = [ours / bare for ours, bare in zip(rates["ours"], rates["bare"], strict=True)]
+    return {
+        "ours_per_second": distribution(rates["ours"], "1/s"), "bare_dbos_per_second": distribution(rates["bare"], "1/s"),
+        "ours_to_bare": round(median(ratios), 3), "goal": ">= 0.8",
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer samples, to see that everything runs")
+    parser.add_argument("--keep", action="store_true", help="append to docs/performance/PERFORMANCE_BASELINE.json")
+    arguments = parser.parse_args()
+    quick = arguments.quick
+    results: dict[str, Any] = {"environment": environment()}
+    say("throughput, telemetry on and off")
+    results["throughput"] = throughput(1 if quick else 5, 60 if quick else 200)
+    say("latency, one at a time")
+    results["latency"] = latency(40 if quick else 200)
+    say("engine against bare DBOS")
+    results["engine"] = engine(1 if quick else 5, 100 if quick else 300)
+    say("CPU at five emails a second")
+    steady = child("pipeline", "durable", "--mails", "50" if quick else "150", "--concurrency", "20", "--rate", "5")
+    results["cpu_at_5_per_second"] = {
+        "share_of_one_core": round(steady["cpu"] / steady["took"], 3),
+        "seconds": round(steady["took"], 1),
+        "goal": "< 0.40",
+    }
+    say("memory at 1, 10 and 50 at once")
+    results["memory_bytes"] = {
+        str(count): child("pipeline", "durable", "--mails", str(max(20, 4 * count)), "--concurrency", str(count))["memory"]
+        for count in (1, 10, 50)
+    }
+    say("PDFs")
+    results["pdf"] = {}
+    for megabytes in (1, 5, 10, 45):
+        result = child("pdf", str(megabytes), "--rounds", "1" if quick else "3")
+        seconds = distribution(result.pop("seconds"), "s")
+        results["pdf"][f"{megabytes} MB"] = {**result, "seconds": seconds}
+    say("embedded store")
+    result = child("store", "--spans", "100000" if quick else "1000000")
+    for key in ("trace_ms", "find_ms", "list_ms"):
+        result[key] = distribution(result[key], "ms")
+    results["store"] = {**result, "goal": ">= 50000 spans/s, one trace < 50 ms"}
+    if arguments.keep:
+        append(results)
+    print(json.dumps(results, indent=1))
+
+
+if __name__ == "__main__":
+    main()
