@@ -98,11 +98,11 @@ class Gateway:
         ready: asyncio.Future[None] = loop.create_future()
         self._gone: asyncio.Future[None] = loop.create_future()
         threading.Thread(target=self._listen, args=(loop, ready), name="autopilot-gateway", daemon=True).start()
-        try:
-            await asyncio.wait_for(ready, START_SECONDS)
-        except TimeoutError as error:
+        await asyncio.wait((ready, self._gone), timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if not ready.done():
             self._process.kill()
-            raise AutopilotError(f"the SMTP gateway did not start within {START_SECONDS:g} s") from error
+            self._process = None
+            raise AutopilotError(f"the SMTP gateway did not start within {START_SECONDS:g} s, or its process died")
 
     async def stop(self, grace_seconds: float = 10.0) -> None:
         """Take no more mail; what is under way is answered within the grace. A second call does nothing."""
