@@ -75,7 +75,7 @@ async def bare(runs: int, concurrency: int, folder: Path) -> float:
             "log_level": "ERROR",
             "executor_id": "bench",
             "application_version": "1",
-        }  # fmt: skip
+        }
     )
 
     async def step() -> dict[str, int]:

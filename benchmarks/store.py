@@ -40,7 +40,7 @@ def trace_of(number: int) -> list[SpanRecord]:
                 "autopilot.email.message_id": f"p1_{number:016x}",
                 "autopilot.email.size": 2048,
             },
-        )  # fmt: skip
+        )
     ]
     for index, stage in enumerate(STAGES):
         span_id, start = os.urandom(8).hex(), now + index * 20_000_000

@@ -71,8 +71,18 @@ def _install(wanted: list[str], directory: Path) -> bool:
     directory.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory.parent, prefix=".extras-") as folder:
         target = Path(folder) / "packages"
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", str(target), *wanted]
-        if subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True, check=False).returncode:  # noqa: S603  # nosec B603
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--target",
+            str(target),
+            *wanted,
+        ]
+        if subprocess.run([sys.executable, "-m", "pip", "--version"], capture_output=True, check=False).returncode:  # nosec B603
             uv = shutil.which("uv")
             if uv is None:
                 return False

@@ -247,8 +247,8 @@ class TraceStore:
             rows = (
                 self._own()
                 .execute(
-                    "SELECT trace_id, name, service, start_unix_nano, end_unix_nano, spans, errors, run_id, workflow, outcome, stages "
-                    f"FROM traces {where} ORDER BY start_unix_nano DESC LIMIT ?",  # nosec B608  # constants above
+                    "SELECT trace_id, name, service, start_unix_nano, end_unix_nano, spans, errors, run_id, workflow, outcome, "  # noqa: S608
+                    f"stages FROM traces {where} ORDER BY start_unix_nano DESC LIMIT ?",  # nosec B608
                     values,
                 )
                 .fetchall()

@@ -90,7 +90,7 @@ def render_waterfall(
         return [Text("no spans", style="dim")]
     tree = build_tree(spans, logs)
     columns = _Columns.of(width, tree)
-    lines = [*_header(tree, glyphs, columns), Text(), _axis(tree, columns, glyphs)]
+    lines = [*_header(tree, glyphs, columns), Text(), _axis(tree, columns)]
     shown = 0
     for node in tree.walk():
         if len(lines) >= MOST_LINES:
@@ -134,7 +134,7 @@ def _header(tree: Tree, glyphs: Glyphs, columns: _Columns) -> list[Text]:
     return lines
 
 
-def _axis(tree: Tree, columns: _Columns, glyphs: Glyphs) -> Text:
+def _axis(tree: Tree, columns: _Columns) -> Text:
     """Ticks at even times, and the heads of the columns."""
     ticks = 4 if columns.bar < 50 else 6
     bar = [" "] * columns.bar

@@ -11,7 +11,7 @@ import concurrent.futures
 import ctypes
 import multiprocessing
 import os
-import pickle
+import pickle  # nosec B403  # of our own objects, between our own processes
 import resource
 import signal
 from collections.abc import Callable

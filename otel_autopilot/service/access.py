@@ -44,7 +44,7 @@ class AccessPolicy:
                 "put one in a file and set AUTOPILOT_API_TOKEN_FILE to it"
             )
         names = {name.lower().strip("[]") for name in (*settings.http_allowed_hosts, settings.http_host)}
-        return cls(_LOOPBACK_NAMES | names - {"0.0.0.0", "::", ""}, token)  # noqa: S104  # no name of anything
+        return cls(_LOOPBACK_NAMES | names - {"0.0.0.0", "::", ""}, token)  # noqa: S104  # nosec B104  # no name of anything
 
     def authenticated(self, authorization: str | None) -> bool:
         """Whether the ``Authorization`` header carries the token; compared in constant time."""

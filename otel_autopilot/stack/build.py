@@ -129,7 +129,7 @@ def _write_module(source: Source, go: str, work: Path, their_mod: Path, their_di
 
 def _go(go: str, work: Path, *arguments: str) -> str:
     environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod", "GOWORK": "off"}
-    done = subprocess.run([go, *arguments], cwd=work, env=environment, capture_output=True, text=True, check=False)  # nosec B603
+    done = subprocess.run([go, *arguments], cwd=work, env=environment, capture_output=True, text=True, check=False)  # noqa: S603  # nosec B603
     if done.returncode != 0:
         raise BuildError(f"go {' '.join(arguments[:2])} failed:\n{done.stderr[-3000:]}")
     return done.stdout

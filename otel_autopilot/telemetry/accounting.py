@@ -78,7 +78,7 @@ class CountingLogExporter(LogRecordExporter):
 
     def shutdown(self) -> None:
         """Shut ``inner`` down."""
-        self._inner.shutdown()
+        self._inner.shutdown()  # type: ignore[no-untyped-call]
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Flush ``inner``."""

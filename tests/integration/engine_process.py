@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from tests.integration.test_engine import Agents, engine_on, raw  # noqa: E402
+from tests.integration.test_engine import Agents, engine_on, raw
 
 
 async def main(directory: Path, agent: str) -> None:

@@ -14,7 +14,17 @@ import pytest
 
 from otel_autopilot.errors import DeliveryError, EngineError, EngineLocked, IngestionError
 from otel_autopilot.pipeline.blobs import BlobStore
-from otel_autopilot.pipeline.messages import Address, Delivery, Digest, Email, Envelope, Ingested, Message, RawEmail, RecipientOutcome
+from otel_autopilot.pipeline.messages import (
+    Address,
+    Delivery,
+    Digest,
+    Email,
+    Envelope,
+    Ingested,
+    Message,
+    RawEmail,
+    RecipientOutcome,
+)
 from otel_autopilot.telemetry import pseudonyms
 from otel_autopilot.workflow.engine import CHECKPOINT_VERSION, Engine
 from otel_autopilot.workflow.outcomes import FINISHED
@@ -70,7 +80,10 @@ def raw(directory: Path, content: bytes = MAIL, recipients: tuple[str, ...] = ("
     now = time.time_ns()
     blob = BlobStore(directory / "blobs").put(content, durable=True)
     return RawEmail(
-        blob=blob, envelope=Envelope(source="smtp", sender="a@example.org", recipients=recipients, received_unix_nano=now, stored_unix_nano=now)
+        blob=blob,
+        envelope=Envelope(
+            source="smtp", sender="a@example.org", recipients=recipients, received_unix_nano=now, stored_unix_nano=now
+        ),
     )
 
 
@@ -94,7 +107,9 @@ async def test_an_accepted_mail_goes_through_its_four_stages_once(data_dir: Path
     assert [attempt.stage for attempt in run.stages] == ["email", "ingestion", "digest", "delivery"]
     root = spans.one("email pipeline")
     assert f"{root.context.trace_id:032x}" == run.trace_id
-    assert [span.parent.span_id for span in spans.all if span.name in ("email", "ingestion", "digest", "delivery")] == [root.context.span_id] * 4
+    assert [span.parent.span_id for span in spans.all if span.name in ("email", "ingestion", "digest", "delivery")] == [
+        root.context.span_id
+    ] * 4
     assert {f"{span.context.span_id:016x}" for span in spans.all} >= {attempt.span_id for attempt in run.stages}
     assert not any(span.parent is None and span.name != "email pipeline" for span in spans.all)
 
@@ -169,7 +184,9 @@ async def test_a_fault_of_ours_fails_the_run_and_quotes_nothing(data_dir: Path, 
     assert run.error.message == "unexpected ZeroDivisionError in digest"
 
 
-@pytest.mark.parametrize(("outcomes", "state"), [(("delivered", "failed"), "partial_success"), (("delivered", "uncertain"), "uncertain")])
+@pytest.mark.parametrize(
+    ("outcomes", "state"), [(("delivered", "failed"), "partial_success"), (("delivered", "uncertain"), "uncertain")]
+)
 async def test_rule_partial_success_and_uncertain_are_states_of_their_own(
     data_dir: Path, spans: Spans, outcomes: tuple[str, ...], state: str
 ) -> None:
@@ -194,7 +211,9 @@ async def test_rule_a_second_process_on_the_same_data_is_refused_with_the_holder
 async def killed_in(stage: str, directory: Path) -> str:
     """A process accepts a mail, is killed while the stage's agent works, and leaves the run to others; returns its id."""
     process = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("engine_process.py")), str(directory), stage], stdout=subprocess.PIPE, text=True
+        [sys.executable, str(Path(__file__).with_name("engine_process.py")), str(directory), stage],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         assert process.stdout is not None
@@ -207,7 +226,9 @@ async def killed_in(stage: str, directory: Path) -> str:
 
 
 @pytest.mark.parametrize("stage", ["email_agent", "ingestion_agent", "digest_agent", "delivery_agent"])
-async def test_rule_a_run_killed_in_a_stage_resumes_there_and_the_lost_attempt_shows(data_dir: Path, spans: Spans, stage: str) -> None:
+async def test_rule_a_run_killed_in_a_stage_resumes_there_and_the_lost_attempt_shows(
+    data_dir: Path, spans: Spans, stage: str
+) -> None:
     order = ["email_agent", "ingestion_agent", "digest_agent", "delivery_agent"]
     run_id = await killed_in(stage, data_dir)
     after = Agents()

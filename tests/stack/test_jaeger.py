@@ -49,7 +49,9 @@ def test_the_demo_mail_is_whole_in_jaeger(jaeger: Jaeger, tmp_path: Path, protoc
     line = traced(mail, jaeger.otlp_grpc if protocol == "grpc" else jaeger.otlp_http, tmp_path, protocol)
     spans = wait_for_spans(jaeger, line["trace_id"], len(line["spans"]))
     assert {span["spanID"] for span in spans} == {span["span_id"] for span in line["spans"]}
-    parents = {span["spanID"]: next((ref["spanID"] for ref in span["references"] if ref["refType"] == "CHILD_OF"), None) for span in spans}
+    parents = {
+        span["spanID"]: next((ref["spanID"] for ref in span["references"] if ref["refType"] == "CHILD_OF"), None) for span in spans
+    }
     assert parents == {span["span_id"]: span["parent_span_id"] for span in line["spans"]}
     root = next(span for span in spans if parents[span["spanID"]] is None)
     assert root["operationName"] == "email pipeline"

@@ -1,4 +1,3 @@
-# ruff: noqa: E501 - samples are easier to read on one line
 """What the redaction removes, what it leaves alone, and that it is stable."""
 
 from __future__ import annotations

@@ -133,7 +133,7 @@ class Everything(Exception):
 
 def _raised(text: str) -> Everything:
     try:
-        raise Everything(text)  # noqa: TRY301 - for its traceback
+        raise Everything(text)
     except Everything as error:
         return error
 

@@ -20,9 +20,10 @@ REMOTE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 def one_attempt(run: RunIdentity, stage: str = "email", number: int = 1, fail: bool = False) -> None:
     now = time.time_ns()
-    with attempt(
-        run, stage, number, span_id=new_span_id(), workflow="w", ready_unix_nano=now - 500_000_000, started_unix_nano=now
-    ), span(names.EMAIL_PARSE):
+    with (
+        attempt(run, stage, number, span_id=new_span_id(), workflow="w", ready_unix_nano=now - 500_000_000, started_unix_nano=now),
+        span(names.EMAIL_PARSE),
+    ):
         if fail:
             raise ValueError("broken")
 

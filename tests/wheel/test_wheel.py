@@ -22,7 +22,8 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
     python = home / "bin" / "python"
     subprocess.run(
-        [str(python), "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--disable-pip-version-check", str(wheels[-1])], check=True
+        [str(python), "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--disable-pip-version-check", str(wheels[-1])],
+        check=True,
     )
     # The dependencies of the environment that runs the tests, without the checkout itself.
     site = next((home / "lib").glob("python3*/site-packages"))
@@ -36,7 +37,9 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(command: Path, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "AUTOPILOT_", "PYTHON", "COV"))}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "AUTOPILOT_", "PYTHON", "COV"))
+    }
     return subprocess.run(
         [str(command), *arguments], cwd=home, env={**environment, "HOME": str(home), "XDG_DATA_HOME": str(home / "data")},
         capture_output=True, text=True, timeout=150, check=False,
@@ -53,7 +56,9 @@ def test_rule_every_command_works_from_the_wheel(command: Path, tmp_path: Path) 
     demo = run(command, tmp_path, "demo")
     assert demo.returncode == 0, demo.stderr
     assert "email pipeline  success" in demo.stdout
-    (row,) = [json.loads(line) for line in run(command, tmp_path, "list", "--json").stdout.splitlines() if '"email pipeline"' in line]
+    (row,) = [
+        json.loads(line) for line in run(command, tmp_path, "list", "--json").stdout.splitlines() if '"email pipeline"' in line
+    ]
     shown = run(command, tmp_path, "show", row["run_id"])
     assert shown.returncode == 0
     assert "delivery" in shown.stdout
