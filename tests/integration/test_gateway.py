@@ -413,7 +413,7 @@ async def test_a_client_gone_in_the_middle_of_data_leaves_nothing(running: Runni
     wire = Wire(gateway.port)
     await asyncio.to_thread(wire.begin_data)
     wire.socket.sendall(b"half a mail\r\n" * 100_000)
-    assert temporary_files(blobs)
+    await until(lambda: bool(temporary_files(blobs)))
     wire.close()
     await until(lambda: not temporary_files(blobs))
     assert acceptor.taken == []
