@@ -1,11 +1,16 @@
-"""The gateway's users: a file of lines ``user:scrypt$n$r$p$salt$hash`` (RFC 7914; salt and hash in base64)."""
+"""The gateway's users: a file of lines ``user:scrypt$n$r$p$salt$hash`` (RFC 7914; salt and hash in base64).
+
+``python -m otel_autopilot.pipeline.email.passwords USER`` asks for a password and prints the line.
+"""
 
 from __future__ import annotations
 
 import base64
+import getpass
 import hashlib
 import hmac
 import os
+import sys
 from pathlib import Path
 
 from otel_autopilot.errors import SettingsError
@@ -33,7 +38,8 @@ def read_users(path: Path) -> dict[str, str]:
         user, colon, stored = line.strip().partition(":")
         if not colon or not user or stored.count("$") != 5 or not stored.startswith("scrypt$"):
             raise SettingsError(
-                f"{path}:{number}: expected user:scrypt$n$r$p$salt$hash; make a line with: otel-autopilot password USER"
+                f"{path}:{number}: expected user:scrypt$n$r$p$salt$hash; make a line with: "
+                "python -m otel_autopilot.pipeline.email.passwords USER"
             )
         users[user] = stored
     return users
@@ -48,3 +54,17 @@ def check_password(users: dict[str, str], user: str, password: bytes) -> bool:
     _, n, r, p, salt, digest = stored.split("$")
     made = hashlib.scrypt(password, salt=base64.b64decode(salt), n=int(n), r=int(r), p=int(p))
     return hmac.compare_digest(made, base64.b64decode(digest)) and known
+
+
+def main() -> int:
+    """Print the line of a user; the password comes from the terminal, or from stdin when that is none."""
+    if len(sys.argv) != 2 or not sys.argv[1] or ":" in sys.argv[1]:
+        sys.stderr.write("expected one argument, the user's name, without a colon\n")
+        return 2
+    password = getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
+    sys.stdout.write(f"{sys.argv[1]}:{hash_password(password)}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
