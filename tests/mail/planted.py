@@ -65,8 +65,9 @@ class Plant:
         return self.random.choice(_STARTS) + self.random.choice(_ENDS)
 
     def person(self) -> Person:
-        """Another person, with an address that says who it is."""
-        first, last = self.word(), self.word()
+        """Another person, with an address that says who it is; the mail's number is in the name too."""
+        own = _STARTS[self.number // len(_ENDS) % len(_STARTS)] + _ENDS[self.number % len(_ENDS)]
+        first, last = self.word(), f"{self.word()}-{own}"
         return Person(
             f"{first} {last}", f"{first}.{last}{self.random.randrange(10, 99)}{self.number:05}@{self.word()}.example".lower()
         )
