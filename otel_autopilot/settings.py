@@ -96,7 +96,8 @@ class Settings(BaseSettings):
     smtp_tls_certificate: Path | None = Field(None, description="PEM certificate chain; switches STARTTLS on.")
     smtp_tls_key: Path | None = Field(None, description="PEM key of the certificate.")
     smtp_users_file: Path | None = Field(
-        None, description="Lines `user:scrypt-hash` (see `otel-autopilot serve --help`); switches AUTH on."
+        None,
+        description="Lines `user:scrypt-hash` (made by `python -m otel_autopilot.pipeline.email.passwords USER`); switches AUTH on.",
     )
     smtp_require_auth: bool = Field(False, description="Refuse MAIL before AUTH.")
     smtp_recipients: tuple[str, ...] = Field(
@@ -200,6 +201,11 @@ class Settings(BaseSettings):
             env_settings,
             TomlConfigSettingsSource(settings_cls, toml_file=settings_file()),
         )
+
+    def export_retention(self) -> None:
+        """Tell the embedded store's exporters, which take no arguments, how long telemetry is kept."""
+        os.environ["AUTOPILOT_RETENTION_TRACE_DAYS"] = str(self.retention_trace_days)
+        os.environ["AUTOPILOT_RETENTION_TRACE_BYTES"] = str(self.retention_trace_bytes)
 
     @classmethod
     def load(cls, **flags: Any) -> Settings:

@@ -46,6 +46,7 @@ def serve(
         smtp_port=smtp_port,
     )
     prepare_data_dir(settings)
+    settings.export_retention()
     executor_id = settings.executor_id or executor_id_of(settings.directory)
     setup_logging(level=settings.log_level, file=settings.log_file, json=settings.log_file is not None)
     telemetry: Telemetry | None = configure(

@@ -48,6 +48,7 @@ def trace(sources: Sequence[Path], *, as_json: bool, deliver_to: Sequence[str], 
     """Run the command; returns the exit code: 0 all succeeded, 1 some did not, 130 interrupted."""
     settings = Settings.load(collector=collector, deliver_to=tuple(deliver_to) or None)
     prepare_data_dir(settings)
+    settings.export_retention()
     mails = [(path, read_source(path)) for path in sources]
     total = sum(1 for _ in chain.from_iterable(read_source(path) for path in sources)) - skip
     logger.remove()
