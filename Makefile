@@ -73,18 +73,19 @@ clean: ## Remove the virtual environment and what was built
 
 $(VENV)/.made:
 	@test -n "$(PYTHON)" || { echo "expected Python 3.11 or later on the PATH, found none; install it or set PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "expected Python 3.11 or later, $(PYTHON) is another" >&2; exit 1; }
 	@echo "Setting up with $$($(PYTHON) --version) in $(VENV)"
 	@$(PYTHON) -m venv --clear $(VENV) || { echo "expected python3's venv module; on Debian: apt-get install python3-venv" >&2; exit 1; }
 	@touch $@
 
 $(VENV)/.all: requirements/all.txt pyproject.toml | $(VENV)/.made
-	@echo "Installing what the pipeline needs"
+	@echo "Installing what the pipeline needs (about a minute)"
 	@$(PIP_INSTALL) --require-hashes -r requirements/all.txt
 	@$(PIP_INSTALL) --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/.made
-	@echo "Installing what the tests need"
+	@echo "Installing what the tests need (about a minute)"
 	@$(PIP_INSTALL) --require-hashes -r requirements/dev.txt
 	@$(PIP_INSTALL) --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/.all

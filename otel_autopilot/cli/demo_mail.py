@@ -94,6 +94,7 @@ def _mail(subject: str, name: str, pdf: bytes) -> bytes:
     mail["Subject"] = subject
     mail["Date"] = formatdate(time.time())
     mail["Message-ID"] = make_msgid(domain="mail.example.com")
+    mail["In-Reply-To"] = mail["References"] = "<review-q3-announcement@mail.example.com>"
     mail.set_content("The review of the third quarter is attached.\n\nGrace\n")
     mail.add_alternative(_HTML, subtype="html")
     mail.add_attachment(pdf, maintype="application", subtype="pdf", filename=name)

@@ -19,6 +19,7 @@ import subprocess  # nosec B404  # starts the go tool
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,6 +49,10 @@ class Source:
         return hashlib.sha256(f"{self.module}@{self.version} {self.package} {_FLAGS}".encode()).hexdigest()[:12]
 
 
+#: Seconds between two lines of progress.
+_PROGRESS_SECONDS = 10.0
+#: How much of a failed build is shown.
+_ERROR_LINES = 40
 _FLAGS = ("-mod=mod", "-buildvcs=false", "-trimpath", "-ldflags=-s -w")
 
 #: What can be built.
@@ -81,8 +86,10 @@ def build(name: str) -> Path:
     go = shutil.which("go")
     if go is None:
         raise BuildError(f"{name}: building it needs Go 1.25 or later on the PATH (Debian package golang-go, or from go.dev)")
-    with _lock(binary.parent.with_suffix(".lock")):
+    with _lock(cache_directory() / f"{name}.lock"):
         if not binary.exists():
+            for left in cache_directory().glob(f".{name}-*"):  # of a build that was killed; nobody else builds under this lock
+                shutil.rmtree(left)
             _build(source, go, binary)
     return binary
 
@@ -96,7 +103,7 @@ def _lock(path: Path) -> Iterator[None]:
 
 
 def _build(source: Source, go: str, binary: Path) -> None:
-    _say(f"building {source.name} {source.version}, about {source.minutes:.0f} minutes on two cores")
+    _say(f"building {source.name} {source.version} in {binary.parent}: about {source.minutes:.0f} minutes on two cores, once")
     started = time.monotonic()
     with tempfile.TemporaryDirectory(dir=binary.parent.parent, prefix=f".{source.name}-") as folder:
         work = Path(folder)
@@ -105,9 +112,8 @@ def _build(source: Source, go: str, binary: Path) -> None:
         _write_module(source, go, work, their_mod, their_directory)
         _say("resolving modules")
         _go(go, work, "mod", "tidy", "-e")
-        _say("compiling")
         made = work / "out" / source.name
-        _go(go, work, "build", *_FLAGS, "-o", str(made), f"{source.module}/{source.package}")
+        _compile(source, go, work, made)
         os.replace(made.parent, binary.parent)  # noqa: PTH105  # atomic, and the same on every platform
     _say(f"built {source.name} in {(time.monotonic() - started) / 60:.1f} minutes: {binary.stat().st_size / 1e6:.0f} MB")
 
@@ -127,12 +133,34 @@ def _write_module(source: Source, go: str, work: Path, their_mod: Path, their_di
     (work / "out").mkdir()
 
 
+def _compile(source: Source, go: str, work: Path, made: Path) -> None:
+    """Compile, with a line of progress now and then: the go tool names each package as it comes to it."""
+    package = f"{source.module}/{source.package}"
+    total = len(_go(go, work, "list", "-deps", package).split())
+    said = time.monotonic()
+    last: deque[str] = deque(maxlen=_ERROR_LINES)
+    command = [go, "build", "-v", *_FLAGS, "-o", str(made), package]
+    with subprocess.Popen(command, cwd=work, env=_environment(), stderr=subprocess.PIPE, text=True) as process:  # noqa: S603  # nosec B603
+        assert process.stderr is not None
+        for number, line in enumerate(process.stderr, 1):
+            last.append(line)
+            if time.monotonic() - said >= _PROGRESS_SECONDS:
+                said = time.monotonic()
+                _say(f"compiled {number:,} of {total:,} packages")
+    if process.returncode != 0:
+        raise BuildError(f"{source.name}: go build failed:\n{''.join(last)}")
+
+
 def _go(go: str, work: Path, *arguments: str) -> str:
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod", "GOWORK": "off"}
-    done = subprocess.run([go, *arguments], cwd=work, env=environment, capture_output=True, text=True, check=False)  # noqa: S603  # nosec B603
+    done = subprocess.run([go, *arguments], cwd=work, env=_environment(), capture_output=True, text=True, check=False)  # noqa: S603  # nosec B603
     if done.returncode != 0:
         raise BuildError(f"go {' '.join(arguments[:2])} failed:\n{done.stderr[-3000:]}")
     return done.stdout
+
+
+def _environment() -> dict[str, str]:
+    # Without HOME the go tool finds no place for its caches.
+    return {"HOME": str(Path.home()), **os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=mod", "GOWORK": "off"}
 
 
 def _say(text: str) -> None:
