@@ -48,13 +48,13 @@ _NETWORKS = r"facebook|twitter|x|linkedin|instagram|youtube|tiktok|pinterest|mas
 _SOCIAL = re.compile(rf"\W*(?:{_NETWORKS})(?:(?:\W|\band\b|\bon\b)+(?:{_NETWORKS}))*\W*", re.IGNORECASE)
 _STREET = re.compile(
     r"\b\d{1,5}[a-z]?,? (?:[A-Z][\w'.\-]* ){1,3}(?:street|st|road|rd|avenue|ave|lane|ln|way|drive|dr|boulevard|blvd|square|sq|court|ct|place|quay|row|floor|suite)\b"
-    r"|\w+(?:straße|strasse|str\.|weg|platz|gasse|allee) \d{1,4}\b|\b\d{1,4},? (?:bis |ter )?(?:rue|avenue|boulevard|place|quai) |\b(?:calle|via|viale|piazza|plaza|rua|avenida) .{2,30}\d",
+    r"|\w{1,40}(?:straße|strasse|str\.|weg|platz|gasse|allee) \d{1,4}\b|\b\d{1,4},? (?:bis |ter )?(?:rue|avenue|boulevard|place|quai) |\b(?:calle|via|viale|piazza|plaza|rua|avenida) .{2,30}\d",
     re.IGNORECASE,
 )
 _POSTCODE = re.compile(
     r"\b[A-Z]{1,2}\d{1,2}[A-Z]? \d[A-Z]{2}\b|\b[A-Z]{2} \d{5}(?:-\d{4})?\b|\b(?:[A-Z]{1,2}-)?\d{4,5} [A-ZÀ-Þ][a-zà-ÿ]{2,}|\b〒?\d{3}-\d{4}\b|\bP\.? ?O\.? ?Box\b"
 )
-_LINK = re.compile(r"\[((?:[^\[\]\\]|\\.)*)\]\([^)\s]*\)")
+_LINK = re.compile(r"\[((?:[^\[\]\\]|\\.){0,500})\]\([^)\s]{0,2000}\)")
 
 
 def without_boilerplate(lines: Sequence[str]) -> list[str]:

@@ -29,9 +29,9 @@ _UNITS = (
     r"km/h|mph|m/s|mg/l|g/l|µg/m³|km²|m²|m³|ms|µs|s|min|h|kWh|MWh|GWh|kW|MW|GW|[KMGTP]i?B|kB|[MG]bit/s|km|cm|mm|kg|mg|g|t|°C|°F|l|bar|Hz|[MG]Hz|milliseconds?|seconds?|secs?|minutes?|mins?|hours?|hrs?|days?|weeks?|months?|years?"
     r"|Tage?n?|Wochen?|Stunden?|Minuten?|Monate?n?|Jahre?n?|jours?|semaines?|heures?|mois|ans|días|horas|semanas|meses|años|giorni|ore|settimane|dagen|weken|uur|дн(?:ей|я)|час(?:ов|а)|недель|месяцев"
 )
-_CJK_MONEY = r"(?:[\d,.]+\s?(?:万|億|亿|千|百万|만|억)?\s?(?:円|元|원|ウォン|人民币|美元|欧元|ドル|ユーロ))"
+_CJK_MONEY = r"(?:[\d,.]{1,15}\s?(?:万|億|亿|千|百万|만|억)?\s?(?:円|元|원|ウォン|人民币|美元|欧元|ドル|ユーロ))"
 _CJK_DATE = r"(?:(?:\d{4}년 )?\d{1,2}월 \d{1,2}일(?:까지)?|(?:\d{4}年)?\d{1,2}月(?:\d{1,2}日|末|初|中旬|底)(?:まで|之前|前)?)"
-_CJK_COUNT = r"(?:[\d,.]+\s?(?:万|億|亿|千)?\s?(?:명|개|건|시간|人|件|個|个|台|社|名|日間|時間|小时|分钟|分間|天|週間|周|か月|ヶ月|个月|年間|倍|回|次|吨|トン|平方米|页|ページ))"
+_CJK_COUNT = r"(?:[\d,.]{1,15}\s?(?:万|億|亿|千)?\s?(?:명|개|건|시간|人|件|個|个|台|社|名|日間|時間|小时|分钟|分間|天|週間|周|か月|ヶ月|个月|年間|倍|回|次|吨|トン|平方米|页|ページ))"
 _PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("money", re.compile(rf"{_START}[+\-−]?(?:[$€£¥₹₽]|{_CURRENCY}\b)\s?{_N}{_SCALE}?(?![^\W\d_]){_PER}", re.IGNORECASE)),
     ("money", re.compile(rf"{_START}[+\-−]?{_N}{_SCALE}?\s?(?:de |d')?{_CURRENCY_WORD}{_PER}", re.IGNORECASE)),
@@ -50,7 +50,7 @@ _NAMED = re.compile(
 )
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _TOTAL = re.compile(
-    r"\W*(?:(?:grand |sub)?total|sum|overall|all|amount due|balance|gesamt|summe|insgesamt|somme|totale?|totaal|suma|итого|всего|合計|合计|总计|小計)",
+    r"\W{0,5}(?:(?:grand |sub)?total|sum|overall|all|amount due|balance|gesamt|summe|insgesamt|somme|totale?|totaal|suma|итого|всего|合計|合计|总计|小計)",
     re.IGNORECASE,
 )
 _CELL = re.compile(
@@ -165,8 +165,8 @@ def _around(sentence: str, start: int, end: int, *, whole: bool) -> str:
 
 def _in_tables(tables: Sequence[Sequence[Sequence[str]]]) -> Iterator[Figure]:
     """Of each table: its totals, its extremes where a column has signs, its first row."""
-    for table in tables[:10]:
-        rows = [list(row) for row in table[:200] if row]
+    for table in tables:
+        rows = [list(row) for row in table if row]
         if not rows:
             continue
         head = [] if any(_is_number(cell) for cell in rows[0][1:]) else rows[0]

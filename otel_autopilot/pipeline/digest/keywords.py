@@ -56,6 +56,8 @@ def find_keywords(title: str, sentences: Sequence[str]) -> tuple[str, ...]:
     for key in sorted(scores, key=lambda item: (-scores[item], item)):
         if not any(_overlap(key, other) for other in chosen):
             chosen.append(key)
+        if len(chosen) == MOST:
+            break
     for key in sorted(subject, key=lambda item: (-len(item), item)):  # a mail that repeats nothing has at least a subject
         if len(chosen) < _FEW and not any(_overlap(key, other) for other in chosen):
             chosen.append(key)

@@ -16,7 +16,9 @@ _LOOKED_AT = 1_000
 _LONGEST_URL = 1_000
 #: How little a site's front page is worth, against 0 for a page with a telling name.
 _ROOT = 2
-_MARKDOWN = re.compile(r"(?<!\\)!?\[((?:[^\[\]\\]|\\.)*)\]\((https?://[^)\s]*)\)|<?(?P<bare>https?://[^\s<>\"'\])}|]+)")
+_MARKDOWN = re.compile(
+    r"(?<!\\)!?\[((?:[^\[\]\\]|\\.){0,500})\]\((https?://[^)\s]{0,2000})\)|<?(?P<bare>https?://[^\s<>\"'\])}|]{1,2000})"
+)
 _BORING = re.compile(
     r"unsubscribe|opt-?out|preferences|subscription|privacy|(?:^|\W)terms|(?:view|read|open).{0,20}(?:browser|online)|im browser|abmelden|abbestellen|désabon|datenschutz|impressum|settings/notif|/(?:un)?sub(?:scribe)?[/?]"
     r"|manage your|forward to a friend|list-manage|listinfo|/track/open|/open\.gif|facebook\.com/sharer|(?:twitter|x)\.com/(?:intent|share)|linkedin\.com/share|aka\.ms/(?:learnaboutsender|mfa)|play\.google\.com/store|apps\.apple\.com|aboutcookies",

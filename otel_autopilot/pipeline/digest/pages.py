@@ -7,6 +7,8 @@ from collections import Counter
 
 #: Lines at the top and at the bottom of a page among which running heads and feet are looked for.
 _EDGE = 3
+#: A longer line is no page number.
+_LONGEST_NUMBER = 60
 _PAGE_NUMBER = re.compile(
     r"\W*(?:page|seite|página|pagina|стр\.?|p\.|s\.)?\s*\d{1,4}\s*(?:(?:of|von|de|sur|di|van|из|/|\||-)\s*\d{1,4})?\W*|第?\s*\d{1,4}\s*[页頁ページ]+",
     re.IGNORECASE,
@@ -26,7 +28,8 @@ def without_running_lines(text: str) -> str:
             "\n".join(
                 line
                 for index, line in enumerate(page)
-                if index not in edge or not (_key(line) in running or _PAGE_NUMBER.fullmatch(line.strip()))
+                if index not in edge
+                or not (_key(line) in running or (len(line) <= _LONGEST_NUMBER and _PAGE_NUMBER.fullmatch(line.strip())))
             )
         )
     return "\f".join(kept)

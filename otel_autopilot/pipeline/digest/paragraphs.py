@@ -14,6 +14,11 @@ from typing import Literal
 _WIDEST = 130
 #: Below this nobody wraps.
 _NARROWEST = 45
+#: Most tables and rows of one that are looked at.
+_MOST_TABLES = 10
+_MOST_ROWS = 200
+#: More is cut off a heading.
+_LONGEST_HEADING = 200
 _HEADING = re.compile(r"\s*(#{1,6})\s+(.*?)\s*#*\s*")
 _ITEM = re.compile(r"(\s*)(?:[-*+•‣▪●○–·]|\(?(\d{1,3}|[a-z])[.)])\s+(?=\S)")
 _RULE = re.compile(r"\s*(?:[-=*_~#+]\s?){3,}\s*")
@@ -46,7 +51,7 @@ def blocks(markdown: str) -> Iterator[Block]:
         pieces = list(_joined(lines, width))
         for index, (text, is_item) in enumerate(pieces):
             if heading := _HEADING.fullmatch(text):
-                yield Block("heading", heading[2])
+                yield Block("heading", heading[2][:_LONGEST_HEADING])
             elif not is_item and _is_heading(text, pieces[index + 1] if index + 1 < len(pieces) else None):
                 yield Block("heading", text.rstrip(": "))
             elif is_item and _is_numbered_heading(text, pieces[index + 1] if index + 1 < len(pieces) else None):
@@ -56,7 +61,7 @@ def blocks(markdown: str) -> Iterator[Block]:
 
 
 def tables(markdown: str) -> list[list[list[str]]]:
-    """Every table: rows of cells, the first row its head; separators left out."""
+    """The first tables: rows of cells, the first row its head; separators left out."""
     found: list[list[list[str]]] = []
     inside = False
     for line in markdown.split("\n"):
@@ -65,9 +70,11 @@ def tables(markdown: str) -> list[list[list[str]]]:
             inside = False
             continue
         if not inside:
+            if len(found) == _MOST_TABLES:
+                break
             found.append([])
             inside = True
-        if not set(row) <= set("|-: "):
+        if len(found[-1]) < _MOST_ROWS and not set(row) <= set("|-: "):
             found[-1].append([cell.strip() for cell in re.split(r"(?<!\\)\|", row.strip("|"))])
     return [table for table in found if table]
 

@@ -7,10 +7,13 @@ Mail programs mark what they quote in three ways: ">" before each line, a block 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 
 #: Longer lines are no attribution and no header, whatever they begin with.
 _LONGEST_MARK = 300
+#: Letters and digits that make more than a word or two.
+_SOMETHING = 6
 _ATTRIBUTION = re.compile(
     r"(?:on\b.{4,200}\bwrote|am\b.{4,200}\bschrieb\b.{0,80}|.{4,80}\bschrieb am\b.{4,80}|le\b.{4,200}\ba écrit|el\b.{4,200}\bescribió"
     r"|il\b.{4,200}\bha scritto|op\b.{4,200}\bschreef\b.{0,80}|(?:em|a)\b.{4,200}\bescreveu|den\b.{4,200}\bskrev\b.{0,80}"
@@ -57,9 +60,15 @@ def new_lines(lines: Sequence[str], *, reply: bool, forward: bool) -> list[str]:
     return _scan(bare, reply=reply, forward=True)
 
 
-def says_something(lines: Sequence[str]) -> bool:
+def says_something(lines: Iterable[str]) -> bool:
     """Whether there is more than a word or two."""
-    return len(re.sub(r"[\W_]+", "", "".join(line for line in lines if not line.startswith("######")))) >= 6
+    letters = 0
+    for line in lines:
+        if not line.startswith("######"):
+            letters += sum(1 for char in line[:200] if char.isalnum())
+        if letters >= _SOMETHING:
+            return True
+    return False
 
 
 def _scan(lines: Sequence[str], *, reply: bool, forward: bool) -> list[str]:
@@ -73,16 +82,21 @@ def _scan(lines: Sequence[str], *, reply: bool, forward: bool) -> list[str]:
             taken = _attribution_lines(lines, index)
             if taken:
                 attributed = True
-                if not _is_quoted_below(lines, index + taken) and says_something(kept[since:]):
+                if not _is_quoted_below(lines, index + taken) and says_something(islice(kept, since, None)):
                     break  # quoted without marks: all that follows is older
                 index += taken
                 continue
-            if _RULE.fullmatch(stripped) and says_something(kept[since:]) and not forward and _is_older_comment(lines, index + 1):
+            if (
+                _RULE.fullmatch(stripped)
+                and says_something(islice(kept, since, None))
+                and not forward
+                and _is_older_comment(lines, index + 1)
+            ):
                 break
             separator = _SEPARATOR.fullmatch(stripped) or _BEGIN_FORWARDED.fullmatch(stripped)
             if separator or _is_header_block(lines, index):
                 keep = forward or bool(separator and _FORWARDED.search(stripped))
-                if says_something(kept[since:]) and (not keep or since):
+                if says_something(islice(kept, since, None)) and (not keep or since):
                     break
                 since = len(kept) or since
                 index = _past_header(lines, index + 1 if separator else index)

@@ -31,7 +31,7 @@ _MONTH_AHEAD = re.compile(
     re.IGNORECASE,
 )
 _MARKS = re.compile(r"(?<!\\)(?:\*\*|__|`)")
-_LINK = re.compile(r"(?<!\\)!?\[((?:[^\[\]\\]|\\.)*)\]\([^)\s]*\)")
+_LINK = re.compile(r"(?<!\\)!?\[((?:[^\[\]\\]|\\.){0,500})\]\([^)\s]{0,2000}\)")
 _LABEL_OF_ONE = re.compile(
     r"\W*(?:sponsor\w*|advertisement|ad|promoted|anzeige|werbung|publicité|publicidad|pubblicità|advertentie|реклама|広告|广告)\W*",
     re.IGNORECASE,

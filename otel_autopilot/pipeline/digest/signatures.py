@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import islice
 
 from otel_autopilot.pipeline.digest.quotes import says_something
 
@@ -50,14 +51,12 @@ def without_signature(lines: Sequence[str], author: str = "") -> list[str]:
 
 def _beginning(lines: Sequence[str], author: str) -> int:
     names = _names(author)
-    filled = [index for index, line in enumerate(lines) if line.strip()]
+    filled = [index for index, line in enumerate(lines) if line.strip()][-2 * _LONGEST :]
     for place, index in enumerate(filled):
         rest = [lines[later].strip() for later in filled[place + 1 :]]
-        if len(rest) > 2 * _LONGEST:
-            continue
         line = lines[index].strip()
         bare = re.sub(r"[\s,.!:*_]+$", "", re.sub(r"^[*_]+", "", line))
-        if not says_something(lines[:index]):
+        if not says_something(islice(lines, index)):
             continue
         if lines[index].rstrip("\n") in ("-- ", "--"):
             return index
@@ -116,7 +115,7 @@ def _without_contact(lines: list[str]) -> list[str]:
         gone = _CONTACT.search(line) if len(line) < 100 else None
         if not gone and not (alone and _is_name(line) and not _STRUCTURE.match(line)):
             break
-        if not says_something(lines[: end - 1]):
+        if not says_something(islice(lines, end - 1)):
             break
         end -= 1
         stripped += 1

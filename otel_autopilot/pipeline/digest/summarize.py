@@ -25,10 +25,13 @@ from otel_autopilot.pipeline.digest.words import words_of
 from otel_autopilot.pipeline.digest.worth import is_worth_reading, without_greeting
 from otel_autopilot.pipeline.messages import Document, Figure, KeyPoint, Link
 
-#: Most sentences compared with each other.
+#: Most sentences compared with each other, and most that are looked at as candidates for that.
 CANDIDATES = 400
+_LOOKED_AT = 4 * CANDIDATES
+#: Longer lines are cut into pieces: nobody wrote them, and every pattern stays quick.
+_LINE_CHARACTERS = 4_000
 #: Most text looked at of one document, in characters: the beginning, and evenly spread pieces of the rest.
-DOCUMENT_CHARACTERS = 400_000
+DOCUMENT_CHARACTERS = 200_000
 _PIECES = 20
 #: A mail of at most so many sentences and characters is its own digest.
 _SHORT_SENTENCES = 5
@@ -94,10 +97,11 @@ def summarize(subject: str, author: str, documents: Sequence[Document], key_poin
         for index, text in enumerate(texts)
         for sentence in split(text, index)
     ]
-    body = _without_doubles([item for item in sentences if item.kind != "heading" and is_worth_reading(item)])
+    prose = _bounded([item for item in sentences if item.kind != "heading"], _LOOKED_AT)
+    body = _without_doubles([item for item in prose if is_worth_reading(item)])
     if not body:  # better a scrap than nothing
         body = _without_doubles([replace(item, kind="paragraph") for item in sentences])
-    candidates = _bounded(body)
+    candidates = _bounded(body, CANDIDATES)
     title = title_of(defused(subject)) or _title_from(sentences)
     chosen, scores = choose(candidates, title, key_points, has_attachment=len(documents) > 1)
     rows = [[[plain(cell) for cell in row] for row in table] for text in texts for table in tables(text)]
@@ -107,7 +111,7 @@ def summarize(subject: str, author: str, documents: Sequence[Document], key_poin
         keywords=find_keywords(title, [sentence.text for sentence in candidates]),
         links=best_links([link for text in texts for link in links_in(text)]),
         figures=find_figures([(item.text, score) for item, score in zip(candidates, scores, strict=True)], rows),
-        sentences=len(body),
+        sentences=sum(1 for item in sentences if item.kind != "heading"),
     )
 
 
@@ -115,12 +119,21 @@ def readable_text(document: Document, subject: str, author: str) -> str:
     """The Markdown of a document that is worth reading: of a mail's body what is new, of a PDF what isn't on every page."""
     text = document.text.read_text()
     if document.kind != "pdf":
-        return new_text(text[:DOCUMENT_CHARACTERS], subject, author)
+        return new_text(_with_short_lines(text[:DOCUMENT_CHARACTERS]), subject, author)
     if len(text) > DOCUMENT_CHARACTERS:
         size = DOCUMENT_CHARACTERS // _PIECES
         step = (len(text) - size) // (_PIECES - 1)
-        text = "\f".join(text[index * step :][:size] for index in range(_PIECES))
-    return without_running_lines(text) if document.pages > 1 else text
+        text = "\f".join(text[index * step : index * step + size] for index in range(_PIECES))
+    return without_running_lines(_with_short_lines(text)) if document.pages > 1 else _with_short_lines(text)
+
+
+def _with_short_lines(text: str) -> str:
+    pieces = (
+        line[start : start + _LINE_CHARACTERS]
+        for line in text.split("\n")
+        for start in range(0, max(1, len(line)), _LINE_CHARACTERS)
+    )
+    return "\n".join(pieces)
 
 
 def choose(
@@ -199,12 +212,12 @@ def _without_doubles(sentences: Sequence[Sentence]) -> list[Sentence]:
     return kept
 
 
-def _bounded(sentences: list[Sentence]) -> list[Sentence]:
-    """At most `CANDIDATES`: the first ones, and an even spread of the rest."""
-    if len(sentences) <= CANDIDATES:
+def _bounded(sentences: list[Sentence], most: int) -> list[Sentence]:
+    """At most ``most``: the first ones, and an even spread of the rest."""
+    if len(sentences) <= most:
         return sentences
-    head, rest = sentences[: CANDIDATES // 4], sentences[CANDIDATES // 4 :]
-    wanted = CANDIDATES - len(head)
+    head, rest = sentences[: most // 4], sentences[most // 4 :]
+    wanted = most - len(head)
     return head + [rest[index * len(rest) // wanted] for index in range(wanted)]
 
 

@@ -39,7 +39,7 @@ _SPONSOR = re.compile(
     re.IGNORECASE,
 )
 _FOOTNOTE = re.compile(r"[*†‡¹²³]\w")
-_PATH_LIKE = re.compile(r"\S*(?:::|/\S+/|\\\S+\\|[{};]{2}|=>|==)\S*")
+_PATH_LIKE = re.compile(r"::|/[^/]+/|\\[^\\]+\\|[{};]{2}|=>|==")
 _WIDE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
 
@@ -59,7 +59,7 @@ def is_worth_reading(sentence: Sentence) -> bool:
         return False
     if len(text.split()) < 2 and len(text) < 30 and not _WIDE.search(text):
         return False
-    if sum(len(match) for match in _PATH_LIKE.findall(text)) > 0.4 * len(text):
+    if sum(len(word) for word in text.split() if _PATH_LIKE.search(word[:200])) > 0.4 * len(text):
         return False
     if sentence.kind == "paragraph" and len(text.split()) <= 4 and not _WIDE.search(text) and not re.search(r"[.!?…]\W*$|\d", text):
         return False
