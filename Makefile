@@ -27,8 +27,7 @@ test: $(VENV)/.dev ## Set up and run the tests (under five minutes)
 .PHONY: cover
 cover: $(VENV)/.dev ## The tests with coverage, 85 % at the least
 	$(BIN)/coverage erase
-	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=
-	@$(BIN)/coverage combine --quiet --append 2>/dev/null || true
+	$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=
 	$(BIN)/coverage report
 
 .PHONY: lint
