@@ -57,6 +57,8 @@ _CELL = re.compile(
     rf"[+\-−±]?(?:[$€£¥₹₽]|{_CURRENCY} ?)?\s?{_N}{_SCALE}?\s?(?:%|[$€£¥₹₽円元]|{_CURRENCY}|{_UNITS})?", re.IGNORECASE
 )
 _CLAUSE = re.compile(r"[,;:，；：、](?=\s|[^\d\s])|\s[–—-]\s")
+#: The same, and conjunctions: where a sentence holds several figures.
+_PART = re.compile(rf"{_CLAUSE.pattern}|\s(?:and|or|und|oder|et|ou|y|o|e|en|и)(?=\s)")
 #: Words behind a number that it does not count.
 _NO_NOUN = frozenset("less fewer more times percent per each weniger mehr moins plus menos más".split())
 
@@ -138,7 +140,8 @@ def _around(sentence: str, start: int, end: int, *, whole: bool) -> str:
     """
     if whole and len(sentence) <= 70:
         return sentence.rstrip(".。। ")
-    cuts = [0, *sorted({match.end() for match in _CLAUSE.finditer(sentence)} - {len(sentence)}), len(sentence)]
+    ends = {match.end() for match in (_CLAUSE if whole else _PART).finditer(sentence) if not start < match.end() < end}
+    cuts = [0, *sorted(ends - {0, len(sentence)}), len(sentence)]
     first = max(index for index, cut in enumerate(cuts) if cut <= start)
     last = min(index for index, cut in enumerate(cuts) if cut >= end)
     while cuts[last] - cuts[first] < (40 if whole else 14):
@@ -156,7 +159,7 @@ def _around(sentence: str, start: int, end: int, *, whole: bool) -> str:
         text = "… " + text.partition(" ")[2]
     if right < len(sentence) and right not in cuts and " " in text:
         text = text.rpartition(" ")[0] + " …"
-    text = re.sub(r"(?<!\w)(?:and|but|which|und|aber|et|mais|y|pero|и|но)\s*$", "", text.strip())
+    text = re.sub(r"(?<!\w)(?:and|or|but|which|und|oder|aber|et|ou|mais|y|o|e|en|pero|и|но)\s*$", "", text.strip())
     text = text.strip(" ,;:，；：、–—-.。।،؛")
     return (
         text + ")" if text.count("(") > text.count(")") else text.removesuffix(")") if text.count(")") > text.count("(") else text

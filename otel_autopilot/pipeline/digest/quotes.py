@@ -14,6 +14,8 @@ from itertools import islice
 _LONGEST_MARK = 300
 #: Letters and digits that make more than a word or two.
 _SOMETHING = 6
+#: How a question that is answered below is marked: a heading.
+_QUESTION_MARK = "###### "
 _ATTRIBUTION = re.compile(
     r"(?:on\b.{4,200}\bwrote|am\b.{4,200}\bschrieb\b.{0,80}|.{4,80}\bschrieb am\b.{4,80}|le\b.{4,200}\ba écrit|el\b.{4,200}\bescribió"
     r"|il\b.{4,200}\bha scritto|op\b.{4,200}\bschreef\b.{0,80}|(?:em|a)\b.{4,200}\bescreveu|den\b.{4,200}\bskrev\b.{0,80}"
@@ -61,12 +63,14 @@ def new_lines(lines: Sequence[str], *, reply: bool, forward: bool) -> list[str]:
 
 
 def says_something(lines: Iterable[str]) -> bool:
-    """Whether there is more than a word or two."""
-    letters = 0
+    """Whether there is more than a word or two, or an answer to a question that was kept."""
+    letters, needed = 0, _SOMETHING
     for line in lines:
-        if not line.startswith("######"):
-            letters += sum(1 for char in line[:200] if char.isalnum())
-        if letters >= _SOMETHING:
+        if line.startswith(_QUESTION_MARK):
+            needed = 1  # "Yes." answers it
+            continue
+        letters += sum(1 for char in line[:200] if char.isalnum())
+        if letters >= needed:
             return True
     return False
 
@@ -75,6 +79,7 @@ def _scan(lines: Sequence[str], *, reply: bool, forward: bool) -> list[str]:
     kept: list[str] = []
     attributed = reply
     since = 0  # where in `kept` the forwarded message began
+    forwarded = False
     index = 0
     while index < len(lines):
         stripped = lines[index].strip()
@@ -96,9 +101,9 @@ def _scan(lines: Sequence[str], *, reply: bool, forward: bool) -> list[str]:
             separator = _SEPARATOR.fullmatch(stripped) or _BEGIN_FORWARDED.fullmatch(stripped)
             if separator or _is_header_block(lines, index):
                 keep = forward or bool(separator and _FORWARDED.search(stripped))
-                if says_something(islice(kept, since, None)) and (not keep or since):
+                if says_something(islice(kept, since, None)) and (not keep or forwarded):
                     break
-                since = len(kept) or since
+                since, forwarded = len(kept), True
                 index = _past_header(lines, index + 1 if separator else index)
                 continue
         if _MARKED.match(lines[index]):
@@ -191,4 +196,4 @@ def _context(quoted: Sequence[str]) -> list[str]:
     questions = [sentence for sentence in sentences if _QUESTION.search(sentence)]
     if not questions or len(questions[-1]) > 200:
         return [""]
-    return ["", f"###### {questions[-1]}", ""]
+    return ["", f"{_QUESTION_MARK}{questions[-1]}", ""]

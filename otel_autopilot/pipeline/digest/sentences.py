@@ -31,12 +31,12 @@ _MONTH_AHEAD = re.compile(
     re.IGNORECASE,
 )
 _MARKS = re.compile(r"(?<!\\)(?:\*\*|__|`)")
-_LINK = re.compile(r"(?<!\\)!?\[((?:[^\[\]\\]|\\.){0,500})\]\([^)\s]{0,2000}\)")
+_LINK = re.compile(r"(?<!\\)!?\[((?:[^\[\]\\]|\\.){0,500})\]\((?:[^()\s]|\([^()\s]{0,200}\)){0,2000}\)")
 _LABEL_OF_ONE = re.compile(
     r"\W*(?:sponsor\w*|advertisement|ad|promoted|anzeige|werbung|publicité|publicidad|pubblicità|advertentie|реклама|広告|广告)\W*",
     re.IGNORECASE,
 )
-_LITERAL_LINK = re.compile(r"!?\[([^\[\]]{0,300})\]\([^()\s]{0,500}\)")
+_LITERAL_LINK = re.compile(r"!?\[([^\[\]]{0,300})\]\((?:[^()\s]|\([^()\s]{0,200}\)){0,500}\)")
 _BARE_URL = re.compile(r"<?\bhttps?://[^\s<>]+[^\s<>.,;:!?)\]'\"]>?")
 
 #: HTML written out as text, and addresses that run code: noise for a reader, and bait for whatever shows the digest.
