@@ -196,7 +196,8 @@ def _walk(part: MimeMessage, state: _State, found: _Found, number: str, depth: i
     if depth > state.limits.depth:
         found.skip(number, content_type, "too_deep")
         return
-    payload = part.get_payload()
+    # Of a leaf the text is not asked for here: decoding it by a hostile charset raises (CPython's get_payload without decode).
+    payload = part.get_payload() if part.is_multipart() else None
     if content_type in _FORWARDED and isinstance(payload, list):
         for inner in payload[:1]:
             _walk_forwarded(_decoded(part, cast(MimeMessage, inner), state), state, found, number or "1", depth)
@@ -298,7 +299,7 @@ def _leaf(part: MimeMessage, state: _State, found: _Found, number: str, content_
         content_type = "text/plain"
     try:
         content = part.get_payload(decode=True)
-    except (ValueError, LookupError, AssertionError, binascii.Error):
+    except (ValueError, TypeError, LookupError, AssertionError, binascii.Error):
         found.skip(number, content_type, "undecodable")
         return
     if not isinstance(content, bytes):
