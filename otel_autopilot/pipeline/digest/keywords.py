@@ -33,7 +33,9 @@ _WEAK = frozenset(
 
 
 def find_keywords(title: str, sentences: Sequence[str]) -> tuple[str, ...]:
-    """At most `MOST` phrases of one to three words, the strongest first, each as it is written most often."""
+    """At most `MOST` phrases of one to three words, the strongest first, each as it is written most often; none without sentences."""
+    if not sentences:
+        return ()
     texts = [text[:2_000] for text in sentences]
     counts: Counter[tuple[str, ...]] = Counter()
     written: dict[tuple[str, ...], Counter[str]] = {}

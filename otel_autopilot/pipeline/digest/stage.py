@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from otel_autopilot.errors import DigestError
+from otel_autopilot.errors import DigestError, WorkError
 from otel_autopilot.pipeline.digest.compose import Composed, compose, compose_answer, model_input
 from otel_autopilot.pipeline.digest.model import INPUT_CHARACTERS, ModelDigest, ModelOptions, ask_model
 from otel_autopilot.pipeline.messages import Digest, Email, Ingested
@@ -79,7 +79,7 @@ async def _by_model(email: Email, ingested: Ingested, pool: WorkerPool, options:
             )
             async with asyncio.timeout(model.timeout_seconds):
                 answer = await ask_model(model, text, options.key_points)
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, UnicodeError, DigestError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, UnicodeError, DigestError, WorkError) as error:
             reason = type(error).__qualname__
         set_attributes(
             current,
