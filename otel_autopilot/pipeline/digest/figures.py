@@ -167,7 +167,7 @@ def _around(sentence: str, start: int, end: int, *, whole: bool) -> str:
 
 
 def _in_tables(tables: Sequence[Sequence[Sequence[str]]]) -> Iterator[Figure]:
-    """Of each table: its totals, its extremes where a column has signs, its first row."""
+    """Of each table: its total, its extremes where a column has signs, the largest of each other column."""
     for table in tables:
         rows = [list(row) for row in table if row]
         if not rows:
@@ -183,7 +183,10 @@ def _in_tables(tables: Sequence[Sequence[Sequence[str]]]) -> Iterator[Figure]:
         for column, values in signed.items():
             if len(values) > 1:
                 wanted += [(min(values, key=lambda item: item[0])[1], column), (max(values, key=lambda item: item[0])[1], column)]
-        wanted += [(row, column) for row, column in cells if not _TOTAL.match(row[0])]
+        inner = [(row, column) for row, column in cells if not _TOTAL.match(row[0])]
+        for column in sorted({column for _, column in inner}, reverse=True):  # the last columns say the most
+            wanted.append((max((row for row, other in inner if other == column), key=lambda row: _number(row[column])), column))
+        wanted += inner
         for row, column in wanted[:5]:
             name = head[column].strip() if column < len(head) else ""
             yield Figure(

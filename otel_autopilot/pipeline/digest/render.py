@@ -38,6 +38,7 @@ _QUIET = {"empty", "signature"}
 _MOST_UNREAD = 10
 _TAGS = {"h1", "h2", "p", "ul", "li", "strong", "em", "a"}
 _WIDTH = 78
+_MARKDOWN = MarkdownIt("commonmark", {"html": False})
 _LINK_LINE = re.compile(r"- \[(.*)\]\(<([^<>]*)>\)")
 
 
@@ -90,7 +91,7 @@ def _unread(skipped: Sequence[SkippedPart]) -> Iterator[str]:
 
 def render_html(markdown: str) -> str:
     """A sanitised HTML fragment: headings, lists, links to http and https, nothing else."""
-    html = MarkdownIt("commonmark", {"html": False}).render(markdown)
+    html = _MARKDOWN.render(markdown)
     return nh3.clean(html, tags=_TAGS, attributes={"a": {"href"}}, url_schemes={"http", "https"}, link_rel="noopener noreferrer")
 
 

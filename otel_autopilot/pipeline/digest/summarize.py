@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -147,20 +148,24 @@ def choose(
         return (whole if len(whole) >= 2 else list(sentences)), scores
     most = min(most, max(3, math.ceil(len(sentences) * (0.7 if len(sentences) <= 8 else 0.55))))
     chosen: list[int] = []
+    crowds: Counter[tuple[int, int]] = Counter()
+    nearest = [0.0] * len(sentences)  # similarity to the most alike of those chosen
     left = set(range(len(sentences)))
     while left and len(chosen) < most:
-        taken = [(sentences[index].document, sentences[index].section) for index in chosen]
 
-        def gain(index: int, taken: list[tuple[int, int]] = taken) -> tuple[float, int]:
-            nearest = max((rank.similarity(found[index], found[other]) for other in chosen), default=0.0)
-            crowd: float = taken.count((sentences[index].document, sentences[index].section))
-            crowd *= 0.4 if _SUMMARY.match(sentences[index].heading) else 1
-            return _RELEVANCE * scores[index] - (1 - _RELEVANCE) * nearest - _SAME_SECTION * crowd, -index
+        def gain(index: int) -> tuple[float, int]:
+            sentence = sentences[index]
+            crowd = crowds[sentence.document, sentence.section] * (0.4 if _SUMMARY.match(sentence.heading) else 1.0)
+            return _RELEVANCE * scores[index] - (1 - _RELEVANCE) * nearest[index] - _SAME_SECTION * crowd, -index
 
         best = max(left, key=gain)
         left.discard(best)
-        if all(rank.similarity(found[best], found[other]) <= _ALIKE for other in chosen):
-            chosen.append(best)
+        if nearest[best] > _ALIKE:
+            continue
+        chosen.append(best)
+        crowds[sentences[best].document, sentences[best].section] += 1
+        for index in left:
+            nearest[index] = max(nearest[index], rank.similarity(found[index], found[best]))
     return [sentences[index] for index in sorted(chosen)], scores
 
 
