@@ -21,6 +21,7 @@ from otel_autopilot.errors import StoreError
 from otel_autopilot.local.model import EventRecord, LinkRecord, LogRecordRow, Scope, SpanRecord
 from otel_autopilot.local.schema import migrate
 from otel_autopilot.local.summary import TraceSummary
+from otel_autopilot.local.values import decode, encode, text
 
 #: How long a writer waits for another process, in seconds.
 BUSY_SECONDS = 30.0
@@ -111,7 +112,7 @@ class TraceStore:
             connection.executemany(
                 "INSERT INTO logs (time_unix_nano, severity_number, severity_text, body, trace_id, span_id, attributes, resource) VALUES (?,?,?,?,?,?,?,?)",
                 [
-                    (log.time_unix_nano, log.severity_number, log.severity_text, log.body if isinstance(log.body, str) else _json(log.body), _blob(log.trace_id), _blob(log.span_id), _json(log.attributes), self._resource(connection, log.resource))
+                    (log.time_unix_nano, log.severity_number, log.severity_text, text(log.body) if isinstance(log.body, str) else encode(log.body), _blob(log.trace_id), _blob(log.span_id), encode(log.attributes), self._resource(connection, log.resource))
                     for log in logs
                 ],
             )  # fmt: skip
@@ -126,7 +127,7 @@ class TraceStore:
             connection.executemany(
                 "INSERT INTO metric_points (name, unit, kind, time_unix_nano, attributes, value, resource) VALUES (?,?,?,?,?,?,?)",
                 [
-                    (name, unit, kind, moment, _json(attributes), json.dumps(value), self._resource(connection, resource))
+                    (name, unit, kind, moment, encode(attributes), encode(value), self._resource(connection, resource))
                     for name, unit, kind, moment, attributes, value, resource in points
                 ],
             )
@@ -174,8 +175,8 @@ class TraceStore:
             body.append([[event.name, event.time_unix_nano, event.attributes] for event in span.events])
             body.append([[link.trace_id, link.span_id, link.attributes] for link in span.links])
         return (
-            bytes.fromhex(span.trace_id), bytes.fromhex(span.span_id), _blob(span.parent_span_id), span.name, span.start_unix_nano,
-            span.end_unix_nano, span.failed, self._resource(connection, span.resource), _json(body),
+            bytes.fromhex(span.trace_id), bytes.fromhex(span.span_id), _blob(span.parent_span_id), text(span.name), span.start_unix_nano,
+            span.end_unix_nano, span.failed, self._resource(connection, span.resource), encode(body),
         )  # fmt: skip
 
     def _resource(self, connection: sqlite3.Connection, attributes: dict[str, Any]) -> int:
@@ -183,7 +184,7 @@ class TraceStore:
         known = self._resources.get(fast)
         if known is not None and known[0] == attributes:
             return known[1]
-        text = _json(attributes)
+        text = encode(attributes)
         key = hashlib.sha256(text.encode()).hexdigest()
         connection.execute("INSERT OR IGNORE INTO resources (hash, attributes) VALUES (?, ?)", (key, text))
         number = int(connection.execute("SELECT id FROM resources WHERE hash = ?", (key,)).fetchone()[0])
@@ -206,9 +207,16 @@ class TraceStore:
             ).fetchall()
         logs = [
             LogRecordRow(
-                moment, number, text, body, trace_id, span_id.hex() if span_id else "", json.loads(attributes), json.loads(resource)
+                moment,
+                number,
+                level,
+                body,
+                trace_id,
+                span_id.hex() if span_id else None,
+                attributes=decode(attributes),
+                resource=decode(resource),
             )
-            for moment, number, text, body, span_id, attributes, resource in rows
+            for moment, number, level, body, span_id, attributes, resource in rows
         ]
         return spans, logs
 
@@ -267,10 +275,12 @@ class TraceStore:
         erased = 0
         if self._max_age_seconds is not None:
             before = time.time_ns() - int(self._max_age_seconds * 1e9)
-            while gone := self._erase_oldest(before):
+            while gone := self._erase_oldest(RETENTION_STEP, before):
                 erased += gone
-        while self._max_bytes is not None and self._size() > self._max_bytes:
-            gone = self._erase_oldest(None)
+        while self._max_bytes is not None and (size := self._size()) > self._max_bytes:
+            with self._lock:
+                count = int(self._own().execute("SELECT count(*) FROM traces").fetchone()[0])
+            gone = self._erase_oldest(max(1, min(RETENTION_STEP, int(count * (1 - self._max_bytes / size)))))
             if not gone:
                 break
             erased += gone
@@ -283,14 +293,14 @@ class TraceStore:
         )
         return pages * int(connection.execute("PRAGMA page_size").fetchone()[0])
 
-    def _erase_oldest(self, before_unix_nano: int | None) -> int:
+    def _erase_oldest(self, most: int, before_unix_nano: int | None = None) -> int:
         with self._lock:
             connection = self._own()
             connection.execute("BEGIN IMMEDIATE")
             limit = before_unix_nano if before_unix_nano is not None else 1 << 62
             rows = connection.execute(
                 "SELECT trace_id, end_unix_nano FROM traces WHERE start_unix_nano < ? ORDER BY start_unix_nano LIMIT ?",
-                (limit, RETENTION_STEP),
+                (limit, most),
             ).fetchall()
             ids = [(row[0],) for row in rows]
             connection.executemany("DELETE FROM spans WHERE trace_id = ?", ids)
@@ -308,17 +318,14 @@ def _blob(value: str | None) -> bytes | None:
     return bytes.fromhex(value) if value else None
 
 
-_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
-
-
 def _span(row: tuple[Any, ...]) -> SpanRecord:
-    attributes, kind, status_code, status_message, scope, *rest = json.loads(row[8])
+    attributes, kind, status_code, status_message, scope, *rest = decode(row[8])
     events, links = rest if rest else ((), ())
     return SpanRecord(
         trace_id=row[0].hex(), span_id=row[1].hex(), parent_span_id=row[2].hex() if row[2] else None, name=row[3], kind=kind,
         start_unix_nano=row[4], end_unix_nano=row[5], status_code=status_code, status_message=status_message,
         attributes=attributes, events=tuple(EventRecord(*event) for event in events),
-        links=tuple(LinkRecord(*link) for link in links), scope=Scope(scope), resource=json.loads(row[9]),
+        links=tuple(LinkRecord(*link) for link in links), scope=Scope(scope), resource=decode(row[9]),
     )  # fmt: skip
 
 

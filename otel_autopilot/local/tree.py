@@ -118,7 +118,14 @@ def build_tree(spans: Sequence[SpanRecord], logs: Sequence[LogRecordRow] = ()) -
         logs_of[log.span_id or ""].append(log)
     tops = [_node(span, 0, span.name if span.name in STAGES else "", logs_of) for span in below[None]]
     stack, seen = list(tops), {node.span.span_id for node in tops}
-    while stack:
+    unseen = sorted(by_id.values(), key=lambda span: span.start_unix_nano)
+    while stack or len(seen) < len(by_id):
+        if not stack:  # spans that are each other's ancestors: the first of them is taken for an orphan
+            lone = next(span for span in unseen if span.span_id not in seen)
+            orphans.add(lone.span_id)
+            seen.add(lone.span_id)
+            tops.append(_node(lone, 0, "", logs_of))
+            stack.append(tops[-1])
         node = stack.pop()
         children = [span for span in below.get(node.span.span_id, ()) if span.span_id not in seen]
         seen.update(span.span_id for span in children)

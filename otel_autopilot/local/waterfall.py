@@ -70,7 +70,9 @@ class _Columns:
     def of(cls, width: int, tree: Tree) -> _Columns:
         width = max(60, min(width, 200))
         numbers = 9 + 9 + 5
-        longest = max((2 * node.depth + cell_len(_label(node)) + 1 for node in _some(tree)), default=10)
+        longest = max(
+            (2 * node.depth + cell_len(_label(node)) + (3 if node.span.failed else 1) for node in _some(tree)), default=10
+        )
         name = max(16, min(longest, int(width * 0.36)))
         return cls(name, width - name - numbers - 2, width)
 

@@ -1,0 +1,251 @@
+"""The embedded store: batches whole or not at all, the first wins, found by what a person knows, erased by age and size."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from otel_autopilot.errors import StoreError
+from otel_autopilot.local.model import EventRecord, LinkRecord, LogRecordRow, SpanRecord
+from otel_autopilot.local.schema import VERSION
+from otel_autopilot.local.store import TraceStore
+
+RUN = "0123456789abcdef0123456789abcdef"
+
+
+def span(name: str, number: int, parent: int | None = None, trace: int = 1, **more: Any) -> SpanRecord:
+    return SpanRecord(
+        trace_id=f"{trace:032x}", span_id=f"{number:016x}", parent_span_id=None if parent is None else f"{parent:016x}", name=name,
+        kind="SPAN_KIND_INTERNAL", start_unix_nano=more.pop("start", 1_000_000 * number), end_unix_nano=more.pop("end", 1_000_000 * number + 500),
+        resource={"service.name": "test"}, **more,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> TraceStore:
+    return TraceStore.open(tmp_path / "dir" / "telemetry.db")
+
+
+def test_a_trace_comes_back_as_it_was_stored(store: TraceStore) -> None:
+    root = span(
+        "email pipeline",
+        1,
+        attributes={"autopilot.run.id": RUN, "n": 1.5, "list": [1, 2]},
+        status_code="STATUS_CODE_ERROR",
+        status_message="no",
+    )
+    child = span("email", 2, 1, events=(EventRecord("exception", 5, {"a": "b"}),), links=(LinkRecord("a" * 32, "b" * 16, {}),))
+    store.add_spans([child, root])
+    store.add_logs([LogRecordRow(7, 9, "INFO", "hello", root.trace_id, root.span_id, attributes={"x": 1})])
+    spans, logs = store.trace(root.trace_id)
+    assert [replace(item, scope=root.scope) for item in spans] == [root, child]
+    assert (logs[0].body, logs[0].attributes, logs[0].span_id) == ("hello", {"x": 1}, root.span_id)
+
+
+def test_the_same_span_twice_is_stored_once_and_the_first_wins(store: TraceStore) -> None:
+    store.add_spans([span("first", 1)])
+    store.add_spans([span("second", 1), span("other", 2, 1)])
+    spans, _ = store.trace(f"{1:032x}")
+    assert [item.name for item in spans] == ["first", "other"]
+    (row,) = store.latest()
+    assert (row.name, row.spans) == ("first", 2)
+
+
+def test_a_trace_is_found_by_run_id_trace_id_their_beginnings_and_pseudonyms(store: TraceStore) -> None:
+    attributes = {
+        "autopilot.run.id": RUN,
+        "autopilot.email.message_id": "p1_aa",
+        "autopilot.email.sender": "p1_bb",
+        "autopilot.outcome": "success",
+    }
+    store.add_spans([span("email pipeline", 1, trace=0xABCDEF << 100, attributes=attributes)])
+    trace_id = f"{0xABCDEF << 100:032x}"
+    for key, candidates in (
+        (RUN, ()),
+        (RUN[:8], ()),
+        (trace_id, ()),
+        (trace_id[:9], ()),
+        ("x", ("p1_aa",)),
+        ("x", ("p0_zz", "p1_bb")),
+    ):
+        assert store.find(key, candidates) == [trace_id], key
+    assert store.find("ffffffff") == store.find("short") == store.find("'; DROP TABLE spans; --") == []
+    assert [row.run_id for row in store.latest(outcome="success")] == [RUN]
+    assert store.latest(outcome="failed") == []
+
+
+def test_spans_that_come_in_several_batches_make_one_row_in_the_list(store: TraceStore) -> None:
+    attributes = {"autopilot.attempt": 1, "autopilot.run.id": RUN}
+    store.add_spans([span("email", 2, 1, start=10, end=1_000_000_010, attributes=attributes)])
+    (row,) = store.latest()
+    assert (row.outcome, row.run_id) == (None, RUN)
+    store.add_spans([span("digest", 3, 1, start=20, end=500_000_020, attributes=attributes)])
+    store.add_spans(
+        [
+            span(
+                "email pipeline",
+                1,
+                start=5,
+                end=2_000_000_000,
+                attributes={"autopilot.outcome": "failed"},
+                status_code="STATUS_CODE_ERROR",
+            )
+        ]
+    )
+    (row,) = store.latest()
+    assert (row.name, row.outcome, row.spans, row.errors, row.start_unix_nano) == ("email pipeline", "failed", 3, 1, 5)
+    assert row.stages == {"email": 1.0, "digest": 0.5}
+
+
+def test_rule_the_store_has_a_version_and_migrates_an_older_one(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    TraceStore.open(path).close()
+    with sqlite3.connect(path) as old:
+        old.execute("DROP INDEX traces_sender")
+        old.execute("PRAGMA user_version=1")
+    store = TraceStore.open(path)
+    store.add_spans([span("email pipeline", 1, attributes={"autopilot.email.sender": "p1_x"})])
+    with sqlite3.connect(path) as migrated:
+        assert migrated.execute("PRAGMA user_version").fetchone() == (VERSION,)
+        assert migrated.execute("SELECT 1 FROM sqlite_master WHERE name = 'traces_sender'").fetchone()
+
+
+def test_a_newer_version_and_a_file_that_is_no_database_are_errors_that_say_so(tmp_path: Path) -> None:
+    newer = tmp_path / "newer.db"
+    TraceStore.open(newer).close()
+    with sqlite3.connect(newer) as file:
+        file.execute(f"PRAGMA user_version={VERSION + 1}")
+    with pytest.raises(StoreError, match=f"its version is {VERSION + 1}, this release knows up to {VERSION}"):
+        TraceStore.open(newer)
+    broken = tmp_path / "broken.db"
+    broken.write_bytes(b"not a database" * 100)
+    with pytest.raises(StoreError, match="can't be opened"):
+        TraceStore.open(broken)
+
+
+def test_what_is_too_old_and_what_is_too_much_is_erased_oldest_first(tmp_path: Path) -> None:
+    now = time.time_ns()
+    store = TraceStore.open(tmp_path / "age.db", max_age_seconds=60)
+    store.add_spans(
+        [span("old", 1, trace=1, start=now - 120 * 10**9, end=now - 119 * 10**9), span("new", 2, trace=2, start=now, end=now)]
+    )
+    store.retain()
+    assert [row.name for row in store.latest()] == ["new"]
+    small = TraceStore.open(tmp_path / "size.db", max_bytes=300_000)
+    for number in range(1, 3_000, 100):
+        small.add_spans(
+            [
+                span("s", index, trace=index, start=now + index, end=now + index, attributes={"text": "x" * 300})
+                for index in range(number, number + 100)
+            ]
+        )
+    small.retain()
+    rows = small.latest(limit=10_000)
+    assert 0 < len(rows) < 3_000
+    assert rows[0].start_unix_nano == now + 3_000
+
+
+def test_a_batch_that_cannot_be_written_raises_and_stores_nothing(tmp_path: Path) -> None:
+    store = TraceStore.open(tmp_path / "telemetry.db")
+    store.add_spans([span("kept", 1)])
+    store._connection.execute("PRAGMA query_only=ON")
+    with pytest.raises(StoreError, match="not stored"):
+        store.add_spans([span("lost", 2)])
+    store._connection.execute("PRAGMA query_only=OFF")
+    assert store.span_count() == 1
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(max_size=20),
+    lambda inner: st.lists(inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.text(max_size=30), attributes=st.dictionaries(st.text(max_size=10), VALUES, max_size=4))
+def test_whatever_an_attribute_holds_it_is_stored_or_refused_with_our_error(
+    tmp_path: Path, name: str, attributes: dict[str, Any]
+) -> None:
+    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.trace import SpanContext
+
+    number = abs(hash((name, str(attributes)))) % (1 << 60) + 1
+    readable = ReadableSpan(name, context=SpanContext(number, number, False), attributes=attributes, start_time=1, end_time=2)
+    record = SpanRecord.from_readable(readable)
+    store = TraceStore.open(tmp_path / "telemetry.db")
+    try:
+        store.add_spans([record])
+    except StoreError:
+        return
+    spans, _ = store.trace(record.trace_id)
+    assert len(spans) == 1
+    spans[0].to_json()
+    store.close()
+
+
+WRITER = """
+import sys, os
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from otel_autopilot.local.store import TraceStore
+from tests.unit.test_local_store import span
+store = TraceStore.open(Path(sys.argv[1]))
+base = int(sys.argv[3])
+for batch in range(100_000):
+    first = base + batch * 50
+    store.add_spans([span("w", first + index, trace=first) for index in range(1, 51)])
+    if batch == 5:
+        print("writing", flush=True)
+    if len(sys.argv) > 4 and batch == int(sys.argv[4]):
+        break
+"""
+
+
+def test_two_processes_write_at_once_and_one_killed_leaves_only_whole_batches(tmp_path: Path) -> None:
+    path, root = tmp_path / "telemetry.db", str(Path(__file__).parents[2])
+    command = [sys.executable, "-c", WRITER, str(path), root]
+    killed = subprocess.Popen([*command, "0"], stdout=subprocess.PIPE, text=True)
+    other = subprocess.Popen([*command, str(10**9), "40"], stdout=subprocess.PIPE, text=True)
+    assert killed.stdout is not None
+    assert killed.stdout.readline() == "writing\n"
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    other.communicate(timeout=100)
+    assert other.returncode == 0
+    with sqlite3.connect(path) as store:
+        assert store.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        counts = [count for (count,) in store.execute("SELECT count(*) FROM spans GROUP BY trace_id")]
+        assert set(counts) == {50}
+        assert store.execute("SELECT count(*) FROM traces WHERE spans = 50").fetchone() == (len(counts),)
+
+
+def test_a_forked_child_has_a_connection_of_its_own(tmp_path: Path) -> None:
+    code = (
+        "import os, sys\nfrom pathlib import Path\nsys.path.insert(0, sys.argv[2])\nfrom otel_autopilot.local.store import TraceStore\n"
+        "from tests.unit.test_local_store import span\nstore = TraceStore.open(Path(sys.argv[1]))\nstore.add_spans([span('parent', 1)])\n"
+        "pid = os.fork()\nstore.add_spans([span('child' if pid == 0 else 'parent', 3 if pid == 0 else 2)])\n"
+        "os._exit(0) if pid == 0 else os.waitpid(pid, 0)\nprint(store.span_count())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "t.db"), str(Path(__file__).parents[2])],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == "3", done.stderr
+
+
+def test_files_are_only_their_owners(store: TraceStore) -> None:
+    assert oct(store.path.stat().st_mode & 0o777) == "0o600"
+    assert oct(store.path.parent.stat().st_mode & 0o777) == "0o700"
