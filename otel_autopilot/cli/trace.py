@@ -30,6 +30,7 @@ from otel_autopilot.pipeline.blobs import BlobStore
 from otel_autopilot.pipeline.delivery.outbox import MemoryOutbox
 from otel_autopilot.pipeline.email.sources import SourceMail, read_source
 from otel_autopilot.pipeline.messages import Envelope, RawEmail
+from otel_autopilot.pipeline.threads import in_thread
 from otel_autopilot.pipeline.workers import WorkerPool
 from otel_autopilot.settings import Settings, prepare_data_dir
 from otel_autopilot.telemetry.setup import Telemetry, configure
@@ -199,7 +200,7 @@ async def _one(mail: SourceMail, runner: OnceRunner, blobs: BlobStore) -> Once:
     received = time.time_ns()
     unreadable: EmailError | None = None
     try:
-        blob = await asyncio.to_thread(blobs.put, mail.chunks())
+        blob = await in_thread(blobs.put, mail.chunks())
     except OSError as error:
         unreadable = EmailError(f"the mail can't be read: {error.strerror or type(error).__name__}")
         blob = blobs.put(b"")

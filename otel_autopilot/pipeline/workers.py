@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 from pebble import ProcessExpired, ProcessPool
 
 from otel_autopilot.errors import WorkCrashed, WorkLimit, WorkTimeout
+from otel_autopilot.pipeline.threads import in_thread
 
 T = TypeVar("T")
 
@@ -79,7 +80,7 @@ class WorkerPool:
     async def close(self) -> None:
         """Stop the children; work under way is ended."""
         self._pool.stop()  # type: ignore[no-untyped-call]
-        await asyncio.to_thread(self._pool.join)
+        await in_thread(self._pool.join)
 
     async def __aenter__(self) -> WorkerPool:
         await self.start()

@@ -18,6 +18,7 @@ from otel_autopilot.pipeline.blobs import BlobStore
 from otel_autopilot.pipeline.email.gateway import Gateway, Received
 from otel_autopilot.pipeline.email.watch import watch
 from otel_autopilot.pipeline.messages import Envelope, RawEmail
+from otel_autopilot.pipeline.threads import in_thread
 from otel_autopilot.pipeline.workers import WorkerPool
 from otel_autopilot.service.app import create_app
 from otel_autopilot.service.server import HttpServer
@@ -128,7 +129,7 @@ class Application:
         async for mail in watch(self._settings.watch):
             received = time.time_ns()
             try:
-                blob = await asyncio.to_thread(blobs.put, mail.chunks(), durable=True)
+                blob = await in_thread(blobs.put, mail.chunks(), durable=True)
                 envelope = Envelope(source=mail.kind, received_unix_nano=received, stored_unix_nano=time.time_ns())
                 await self.engine.accept(RawEmail(blob=blob, envelope=envelope, label=mail.label))
             except (OSError, AutopilotError) as error:

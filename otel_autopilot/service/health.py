@@ -13,6 +13,7 @@ from fastapi import APIRouter
 from starlette.responses import Response
 
 from otel_autopilot.errors import EngineError
+from otel_autopilot.pipeline.threads import in_thread
 from otel_autopilot.service.ports import EmailEngine
 
 #: With less room than this no mail of the largest size can be taken safely, in bytes.
@@ -41,7 +42,7 @@ def router(engine: EmailEngine, directory: Path) -> APIRouter:
         return "read and written"
 
     async def disk() -> str:
-        free = (await asyncio.to_thread(shutil.disk_usage, directory)).free
+        free = (await in_thread(shutil.disk_usage, directory)).free
         if free < LEAST_FREE_BYTES:
             raise CheckFailed(f"{free} bytes free, expected at least {LEAST_FREE_BYTES}")
         return f"{free} bytes free"

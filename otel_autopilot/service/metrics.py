@@ -6,7 +6,6 @@ that Prometheus makes of the same metrics over OTLP, so rules and dashboards fit
 
 from __future__ import annotations
 
-import asyncio
 import functools
 
 from fastapi import APIRouter, Request
@@ -14,6 +13,8 @@ from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from starlette.responses import Response
+
+from otel_autopilot.pipeline.threads import in_thread
 
 #: Not the client's global one: what a library of the user registers there is none of ours.
 _REGISTRY = CollectorRegistry()
@@ -34,6 +35,6 @@ def router() -> APIRouter:
         """Prometheus text, or OpenMetrics where ``Accept`` asks for it."""
         encode, media_type = choose_encoder(request.headers.get("accept", ""))
         # Observable counters are read from the store: off the event loop.
-        return Response(await asyncio.to_thread(encode, _REGISTRY), headers={"Content-Type": media_type})
+        return Response(await in_thread(encode, _REGISTRY), headers={"Content-Type": media_type})
 
     return routes

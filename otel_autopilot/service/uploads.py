@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from otel_autopilot.pipeline.blobs import BlobStore, BlobWriter
 from otel_autopilot.pipeline.messages import Blob
+from otel_autopilot.pipeline.threads import in_thread
 from otel_autopilot.service.problems import Problem
 
 ACCEPTED = "message/rfc822, multipart/form-data"
@@ -57,7 +58,7 @@ async def read_upload(request: Request, blobs: BlobStore) -> Upload:
 
 
 async def _store(request: Request, blobs: BlobStore) -> Blob:
-    writer = _Writer(await asyncio.to_thread(blobs.writer))
+    writer = _Writer(await in_thread(blobs.writer))
     try:
         async for chunk in _pieces(request):
             await writer.write(chunk)
@@ -104,14 +105,14 @@ class _Writer:
         self._pieces.append(chunk)
         self._waiting += len(chunk)
         if self._waiting >= PIECE_BYTES:
-            await asyncio.to_thread(self._write)
+            await in_thread(self._write)
 
     async def commit(self) -> Blob:
         def work() -> Blob:
             self._write()
             return self._writer.commit(durable=True)
 
-        return await asyncio.to_thread(work)
+        return await in_thread(work)
 
     def discard(self) -> None:
         """Forget the file; does nothing after `commit`."""
@@ -209,7 +210,7 @@ class _Form:
             return
         if len(self._upload.mails) == MOST_MAILS:
             raise Problem(413, f"expected at most {MOST_MAILS} mails in a form; send the others in another")
-        self._writer = _Writer(await asyncio.to_thread(self._blobs.writer))
+        self._writer = _Writer(await in_thread(self._blobs.writer))
 
     async def _data(self, data: bytes) -> None:
         if self._writer is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from otel_autopilot.pipeline.threads import in_thread
+
 
 class Committer:
     """Calls a blocking ``flush`` in a thread, one at a time, however many wait for it; each waits for one that began after it asked."""
@@ -28,7 +30,7 @@ class Committer:
         while self._waiting:
             batch, self._waiting = self._waiting, []
             try:
-                await asyncio.to_thread(flush)
+                await in_thread(flush)
             finally:
                 for done in batch:
                     if not done.done():

@@ -26,6 +26,7 @@ from opentelemetry.trace import Link
 from otel_autopilot.errors import EngineError, EngineLocked
 from otel_autopilot.pipeline.blobs import BlobStore
 from otel_autopilot.pipeline.messages import RawEmail
+from otel_autopilot.pipeline.threads import in_thread
 from otel_autopilot.telemetry import diagnostics
 from otel_autopilot.telemetry.propagation import parse_traceparent
 from otel_autopilot.telemetry.run import RunIdentity
@@ -39,6 +40,10 @@ from otel_autopilot.workflow.walk import Agents, Finished, Walk, Walker, current
 
 #: Version of the checkpoint format. Recovery matches it, so it changes only when old checkpoints can't be read any more.
 CHECKPOINT_VERSION = "checkpoints-1"
+
+#: Threads on which DBOS talks to SQLite. There is one writer whatever their number, and its default (an own thread for each
+#: call under way) spends a third of its time on handing the interpreter's lock around: `docs/decisions/0006`.
+EXECUTOR_THREADS = 2
 
 
 class JsonSerializer(Serializer):
@@ -140,6 +145,7 @@ class Engine:
             "serializer": JsonSerializer(),
             "enable_otlp": False,
             "log_level": "WARNING",
+            "max_executor_threads": EXECUTOR_THREADS,
         }
         _running = self
         DBOS(config=config)
@@ -160,7 +166,7 @@ class Engine:
         """
         if self.draining:
             raise EngineError("shutting down: not taking mail")
-        header = await asyncio.to_thread(read_header, raw.blob.path)
+        header = await in_thread(read_header, raw.blob.path)
         identity = await identity_of(raw, header, self._trusted_senders)
         keys = keys_of(raw, header)
         carrier = identity.to_carrier()
@@ -201,7 +207,7 @@ class Engine:
         for task in self._dispatchers:
             task.cancel()
         await asyncio.gather(*self._dispatchers, return_exceptions=True)
-        await asyncio.to_thread(DBOS.destroy)
+        await in_thread(DBOS.destroy)
         # DBOS made its own pool the loop's default and has shut it down: others still want to write.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
         _running = None
@@ -309,6 +315,7 @@ class Engine:
                 finished_unix_nano=finished.ended_unix_nano,
                 error=finished.error,
                 deliveries=finished.delivery.outcomes if finished.delivery else (),
+                after=finished.last,
             )
             return finished.state
         finally:

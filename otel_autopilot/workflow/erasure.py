@@ -7,13 +7,13 @@ being erased.
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from otel_autopilot.pipeline.blobs import BlobStore
+from otel_autopilot.pipeline.threads import in_thread
 from otel_autopilot.workflow import run_statements as sql
 from otel_autopilot.workflow.outcomes import row_of
 from otel_autopilot.workflow.reader import Reader
@@ -66,7 +66,7 @@ async def expire(reader: Reader, writer: GroupWriter, before_unix_nano: int, blo
 async def sweep(writer: GroupWriter, blobs: BlobStore, older_than_seconds: float) -> Erased:
     """Remove files of the blob store that no run refers to: what attempts that died, or mails refused, left behind."""
     before = time.time() - older_than_seconds
-    old = await asyncio.to_thread(lambda: list(_old_files(blobs.root, before)))
+    old = await in_thread(lambda: list(_old_files(blobs.root, before)))
     total = Erased()
     for chunk in _chunks(old):
 
@@ -99,7 +99,7 @@ async def _erase(writer: GroupWriter, ids: Sequence[str], blobs: BlobStore, forg
 
     # Our rows go last: an erasure that is interrupted finds its runs again.
     await writer.write(cancel, durable=True)
-    forgotten = await asyncio.to_thread(forget, ids)
+    forgotten = await in_thread(forget, ids)
     removed = await writer.write(work, durable=True)
     checkpoints = forgotten if isinstance(forgotten, int) else 0
     return Erased(len(ids), removed.blobs, removed.size_bytes, checkpoints)

@@ -6,7 +6,6 @@ a killed process leaves nothing behind rather than half a trace.
 
 from __future__ import annotations
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -15,11 +14,12 @@ from typing import Any
 from otel_autopilot.errors import EmailError
 from otel_autopilot.pipeline.blobs import BlobStore
 from otel_autopilot.pipeline.messages import RawEmail
+from otel_autopilot.pipeline.threads import in_thread
 from otel_autopilot.telemetry.holding import holding
 from otel_autopilot.telemetry.run import RunIdentity
 from otel_autopilot.workflow.definition import EMAIL_DIGEST, read_workflow
 from otel_autopilot.workflow.intake import identity_of, read_header
-from otel_autopilot.workflow.runs import BegunAttempt
+from otel_autopilot.workflow.runs import BegunAttempt, EndedAttempt
 from otel_autopilot.workflow.walk import Agents, Finished, Walk, Walker, emit_root
 
 
@@ -38,12 +38,13 @@ class MemoryJournal:
         ready_unix_nano: int,
         started_unix_nano: int,  # noqa: ARG002
         executor_id: str,  # noqa: ARG002
+        after: EndedAttempt | None = None,  # noqa: ARG002
     ) -> BegunAttempt:
         """The next number."""
         self._numbers[run_id, stage] += 1
         return BegunAttempt(number=self._numbers[run_id, stage], lost=(), ready_unix_nano=ready_unix_nano)
 
-    async def end_attempt(self, run_id: str, stage: str, number: int, **told: object) -> None:
+    async def retry(self, run_id: str, ended: EndedAttempt) -> None:
         """Nothing to keep."""
 
     def forget(self, run_id: str) -> None:
@@ -74,7 +75,7 @@ class OnceRunner:
 
         ``unreadable`` says why the bytes could not be had: the run then fails in its email stage, with a trace like any other.
         """
-        header = await asyncio.to_thread(read_header, raw.blob.path)
+        header = await in_thread(read_header, raw.blob.path)
         identity = await identity_of(raw, header, self._trusted_senders)
         walk = Walk(identity=identity, raw=raw, workflow=read_workflow(EMAIL_DIGEST), unreadable=unreadable)
         with holding():

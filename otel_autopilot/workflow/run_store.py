@@ -6,7 +6,6 @@ counts need, and the totals that the indicators are read from.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -19,12 +18,24 @@ import sqlalchemy as sa
 from otel_autopilot.errors import EngineError
 from otel_autopilot.pipeline.blobs import BlobStore
 from otel_autopilot.pipeline.messages import RawEmail, RecipientOutcome
+from otel_autopilot.pipeline.threads import in_thread
 from otel_autopilot.telemetry.pseudonyms import pseudonym
 from otel_autopilot.workflow import erasure, schema
 from otel_autopilot.workflow import run_statements as sql
 from otel_autopilot.workflow.outcomes import FINISHED, row_of
 from otel_autopilot.workflow.reader import Reader
-from otel_autopilot.workflow.runs import Accepted, Attempt, BegunAttempt, Counts, Erased, Run, RunError, RunState, Work
+from otel_autopilot.workflow.runs import (
+    Accepted,
+    Attempt,
+    BegunAttempt,
+    Counts,
+    EndedAttempt,
+    Erased,
+    Run,
+    RunError,
+    RunState,
+    Work,
+)
 from otel_autopilot.workflow.sql_outbox import SqlOutbox
 from otel_autopilot.workflow.statements import Session
 from otel_autopilot.workflow.writer import GroupWriter
@@ -57,7 +68,7 @@ class RunStore:
         if sqlite:
             sa.event.listen(engine, "connect", _sqlite_settings)
         try:
-            await asyncio.to_thread(schema.migrate, engine)
+            await in_thread(schema.migrate, engine)
         except sa.exc.DBAPIError as error:
             engine.dispose()
             raise EngineError(
@@ -67,13 +78,13 @@ class RunStore:
             engine.dispose()
             raise
         if isinstance(where, Path):
-            await asyncio.to_thread(where.chmod, 0o600)
+            await in_thread(where.chmod, 0o600)
         return cls(engine)
 
     async def close(self) -> None:
         """Commit what waits and close the connections; a second call does nothing."""
-        await asyncio.to_thread(self._writer.close)
-        await asyncio.to_thread(self._reader.close)
+        await in_thread(self._writer.close)
+        await in_thread(self._reader.close)
         self._engine.dispose()
 
     # --- what the engine writes ---------------------------------------------------------------------------------------
@@ -121,9 +132,17 @@ class RunStore:
         return await self._writer.write(work, durable=True)
 
     async def begin_attempt(
-        self, run_id: str, stage: str, *, span_id: str, ready_unix_nano: int, started_unix_nano: int, executor_id: str
+        self,
+        run_id: str,
+        stage: str,
+        *,
+        span_id: str,
+        ready_unix_nano: int,
+        started_unix_nano: int,
+        executor_id: str,
+        after: EndedAttempt | None = None,
     ) -> BegunAttempt:
-        """Store an attempt before its work starts.
+        """Store an attempt before its work starts, and how the stage before it ended.
 
         Attempts of the stage that are still open are lost (their process died): they are closed here and returned. A stage is
         ready again when its last attempt ended. Raises EngineError when the run isn't there, has ended or was erased.
@@ -134,6 +153,8 @@ class RunStore:
             if run is None or run.state in FINISHED:
                 found = "none" if run is None else run.state
                 raise EngineError(f"run {run_id}: expected one under way, got {found}; {stage} was not begun")
+            if after is not None:
+                _end(session, run_id, after)
             before = [_attempt(row) for row in session.all(sql.STAGE_ATTEMPTS, run_id=run_id, stage=stage)]
             if open_ones := [attempt for attempt in before if attempt.ended_unix_nano is None]:
                 session.run(sql.LOSE_ATTEMPTS, run_id=run_id, stage=stage, ended=started_unix_nano)
@@ -150,33 +171,13 @@ class RunStore:
 
         return await self._writer.write(work)
 
-    async def end_attempt(
-        self,
-        run_id: str,
-        stage: str,
-        number: int,
-        *,
-        ended_unix_nano: int,
-        outcome: str,
-        again: bool = False,
-        blobs: Sequence[str] = (),
-        sender_key: str | None = None,
-    ) -> None:
-        """Store that an attempt ended, which blobs it made, whether another will follow, and who the mail is from.
-
-        Blobs of a run that was erased meanwhile are not kept: the sweep takes their files.
-        """
-        kept = [{"run_id": run_id, "sha256": sha256} for sha256 in dict.fromkeys(blobs)]
+    async def retry(self, run_id: str, ended: EndedAttempt) -> None:
+        """Store that an attempt failed and that another will follow."""
 
         def work(session: Session) -> None:
-            session.run(sql.END_ATTEMPT, run_id=run_id, stage=stage, number=number, ended=ended_unix_nano, outcome=outcome)
             run = session.first(sql.STATE, run_id=run_id)
-            if run is None or run.state in FINISHED:
-                return
-            session.many(sql.KEEP_BLOB, kept)
-            if sender_key is not None:
-                session.run(sql.SET_SENDER, run_id=run_id, sender_key=sender_key)
-            if again:
+            if run is not None and run.state not in FINISHED:
+                _end(session, run_id, ended)
                 session.run(sql.SET_STATE, run_id=run_id, state="retry")
 
         await self._writer.write(work)
@@ -189,8 +190,12 @@ class RunStore:
         finished_unix_nano: int,
         error: RunError | None,
         deliveries: Iterable[RecipientOutcome],
+        after: EndedAttempt | None = None,
     ) -> bool:
-        """Store how a run ended; False, and nothing is changed, when it had ended before."""
+        """Store how a run and its last stage ended; False, and nothing is changed, when it had ended before.
+
+        Blobs of a run that was erased meanwhile are not kept: the sweep takes their files.
+        """
         told = json.dumps([_without_address(item) for item in deliveries])
         why = json.dumps(asdict(error)) if error else None
         event = sql.event_of(row_of(state, error.stage if error else None))
@@ -198,6 +203,8 @@ class RunStore:
         def work(session: Session) -> bool:
             if session.run(sql.FINISH, run_id=run_id, state=state, finished=finished_unix_nano, told=told, why=why) == 0:
                 return False
+            if after is not None:
+                _end(session, run_id, after)
             session.run(sql.COUNT_OF_RUN, run_id=run_id, event=event)
             return True
 
@@ -281,6 +288,15 @@ class RunStore:
     async def expire(self, before_unix_nano: int, blobs: BlobStore, forget: Callable[[Sequence[str]], object]) -> Erased:
         """Erase the content of runs that were received before a moment and have ended; see `erasure.expire`."""
         return await erasure.expire(self._reader, self._writer, before_unix_nano, blobs, forget)
+
+
+def _end(session: Session, run_id: str, ended: EndedAttempt) -> None:
+    session.run(
+        sql.END_ATTEMPT, run_id=run_id, stage=ended.stage, number=ended.number, ended=ended.ended_unix_nano, outcome=ended.outcome
+    )  # fmt: skip
+    session.many(sql.KEEP_BLOB, [{"run_id": run_id, "sha256": sha256} for sha256 in dict.fromkeys(ended.blobs)])
+    if ended.sender_key is not None:
+        session.run(sql.SET_SENDER, run_id=run_id, sender_key=ended.sender_key)
 
 
 def _without_address(item: RecipientOutcome) -> dict[str, Any]:

@@ -36,6 +36,22 @@ class Attempt:
 
 
 @dataclass(frozen=True)
+class EndedAttempt:
+    """How an attempt ended, which blobs it made, and (after the email stage) the pseudonym of whom the mail is from.
+
+    A finished stage's is part of its checkpoint and is stored with whatever the run does next: one write less for each stage,
+    and a process that dies in between loses nothing, for the checkpoint still has it.
+    """
+
+    stage: str
+    number: int
+    ended_unix_nano: int
+    outcome: str
+    blobs: tuple[str, ...] = ()
+    sender_key: str | None = None
+
+
+@dataclass(frozen=True)
 class BegunAttempt:
     """An attempt whose ids are stored: its number, when the stage was ready, and the earlier attempts found lost."""
 

@@ -7,12 +7,11 @@ workflow's text alone, because a recovered run is replayed by call order.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import itertools
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import tenacity
@@ -24,6 +23,7 @@ from otel_autopilot.errors import AutopilotError, EmailError, StageError, WorkEr
 from otel_autopilot.pipeline.blobs import BlobStore
 from otel_autopilot.pipeline.email.stage import known_values
 from otel_autopilot.pipeline.messages import Blob, Delivery, Digest, Email, Ingested, Message, RawEmail
+from otel_autopilot.pipeline.threads import in_thread
 from otel_autopilot.telemetry import names
 from otel_autopilot.telemetry import run as run_trace
 from otel_autopilot.telemetry.propagation import mail_origin
@@ -32,7 +32,7 @@ from otel_autopilot.telemetry.redaction import learn
 from otel_autopilot.telemetry.run import RunIdentity
 from otel_autopilot.workflow.definition import Workflow
 from otel_autopilot.workflow.outcomes import row_of
-from otel_autopilot.workflow.runs import BegunAttempt, RunError, RunState
+from otel_autopilot.workflow.runs import BegunAttempt, EndedAttempt, RunError, RunState
 
 #: What each agent hands on.
 MESSAGES: dict[str, type[Message]] = {
@@ -54,23 +54,20 @@ class Journal(Protocol):
     """Keeps the attempts of a run. Ids are kept before the work starts."""
 
     async def begin_attempt(
-        self, run_id: str, stage: str, *, span_id: str, ready_unix_nano: int, started_unix_nano: int, executor_id: str
-    ) -> BegunAttempt:
-        """Store that an attempt starts; returns its number and the attempts before it that were lost."""
-
-    async def end_attempt(
         self,
         run_id: str,
         stage: str,
-        number: int,
         *,
-        ended_unix_nano: int,
-        outcome: str,
-        again: bool = False,
-        blobs: Sequence[str] = (),
-        sender_key: str | None = None,
-    ) -> None:
-        """Store that it ended, which blobs it made, whether another try follows, and whom the mail is from."""
+        span_id: str,
+        ready_unix_nano: int,
+        started_unix_nano: int,
+        executor_id: str,
+        after: EndedAttempt | None = None,
+    ) -> BegunAttempt:
+        """Store that an attempt starts and how the stage before ended; returns its number and the lost attempts before it."""
+
+    async def retry(self, run_id: str, ended: EndedAttempt) -> None:
+        """Store that an attempt failed and that another follows."""
 
 
 class Agents(Protocol):
@@ -109,6 +106,8 @@ class Finished:
     error: RunError | None
     digest: Digest | None
     delivery: Delivery | None
+    last: EndedAttempt | None = None
+    """The last stage's last attempt, which the run store doesn't know yet."""
 
 
 class Walker:
@@ -143,17 +142,19 @@ class Walker:
         """Take the run through its stages; the root span is `finish`'s to emit."""
         ready = walk.raw.envelope.stored_unix_nano
         error: RunError | None = None
+        last: EndedAttempt | None = None
         for step in walk.workflow.steps:
-            result = await checkpoint(step.id, functools.partial(self._stage, walk, step.id, step.agent, ready))
-            ready = int(result["ended_unix_nano"])
+            result = await checkpoint(step.id, functools.partial(self._stage, walk, step.id, step.agent, ready, last))
+            last = EndedAttempt(**result["attempt"])
+            ready = last.ended_unix_nano
             if "error" in result:
                 error = RunError(**result["error"])
                 break
             if step.agent not in walk.made:
                 walk.made[step.agent] = self._load(step.agent, result)
-        return self._ended(walk, ready, error)
+        return self._ended(walk, ready, error, last)
 
-    async def _stage(self, walk: Walk, stage: str, agent: str, ready: int) -> dict[str, Any]:
+    async def _stage(self, walk: Walk, stage: str, agent: str, ready: int, after: EndedAttempt | None) -> dict[str, Any]:
         """All attempts at one stage; what it returns is the checkpoint."""
         outcome: dict[str, Any] = {}
         tries = tenacity.AsyncRetrying(
@@ -165,19 +166,21 @@ class Walker:
         numbers = itertools.count(1)
 
         async def attempt() -> dict[str, Any]:
-            return await self._attempt(walk, stage, agent, ready, next(numbers))
+            return await self._attempt(walk, stage, agent, ready, next(numbers), after)
 
         outcome = await tries(attempt)
         outcome.pop("retryable", None)
         return outcome
 
-    async def _attempt(self, walk: Walk, stage: str, agent: str, ready: int, number: int) -> dict[str, Any]:
+    async def _attempt(
+        self, walk: Walk, stage: str, agent: str, ready: int, number: int, after: EndedAttempt | None
+    ) -> dict[str, Any]:
         run, workflow = walk.identity, walk.workflow.name
         span_id = run_trace.new_span_id()
         started = time.time_ns()
         begun = await self._journal.begin_attempt(
             run.run_id, stage, span_id=f"{span_id:016x}", ready_unix_nano=ready, started_unix_nano=started,
-            executor_id=self._executor_id,
+            executor_id=self._executor_id, after=after,
         )  # fmt: skip
         for lost in begun.lost:
             run_trace.emit_lost_attempt(
@@ -201,7 +204,7 @@ class Walker:
                 walk.made[agent] = message
                 content = message.model_dump_json()
                 if agent in WORDY:
-                    result["blob"] = (await asyncio.to_thread(self._blobs.put, content.encode())).sha256
+                    result["blob"] = (await in_thread(self._blobs.put, content.encode())).sha256
                 else:
                     result["message"] = content
                 logger.bind(stage=stage, attempt=begun.number).info("{} done", stage)
@@ -220,18 +223,17 @@ class Walker:
                 "error": {"type": kind, "message": f"unexpected {kind} in {stage}", "stage": stage, "rejected": False},
                 "retryable": isinstance(error, OSError),
             }
-        finally:
-            ended = time.time_ns()
-            if self._commit is not None:
-                await self._commit()
-            made = walk.made.get(agent)
-            await self._journal.end_attempt(
-                run.run_id, stage, begun.number, ended_unix_nano=ended, outcome=outcome,
-                again=bool(result.get("retryable")) and number < self._attempts,
-                blobs=[*blobs_of(made), *([result["blob"]] if "blob" in result else [])],
-                sender_key=pseudonym(made.sender.address) if isinstance(made, Email) and made.sender is not None else None,
-            )  # fmt: skip
-        result["ended_unix_nano"] = ended
+        made = walk.made.get(agent)
+        ended = EndedAttempt(
+            stage, begun.number, time.time_ns(), outcome,
+            blobs=(*blobs_of(made), *([result["blob"]] if "blob" in result else [])),
+            sender_key=pseudonym(made.sender.address) if isinstance(made, Email) and made.sender is not None else None,
+        )  # fmt: skip
+        if self._commit is not None:
+            await self._commit()
+        if result.get("retryable") and number < self._attempts:
+            await self._journal.retry(run.run_id, ended)
+        result["attempt"] = asdict(ended)
         return result
 
     @staticmethod
@@ -248,7 +250,7 @@ class Walker:
             raise AutopilotError(f"{agent}: its result {result['blob'][:12]} was erased; the run can't go on") from error
 
     @staticmethod
-    def _ended(walk: Walk, ended: int, error: RunError | None) -> Finished:
+    def _ended(walk: Walk, ended: int, error: RunError | None, last: EndedAttempt | None) -> Finished:
         digest, delivery = walk.made.get("digest_agent"), walk.made.get("delivery_agent")
         state: RunState = "success"
         if error is not None:
@@ -268,6 +270,7 @@ class Walker:
             error,
             digest if isinstance(digest, Digest) else None,
             delivery if isinstance(delivery, Delivery) else None,
+            last,
         )
 
 

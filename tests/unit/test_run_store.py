@@ -24,7 +24,7 @@ from otel_autopilot.telemetry.pseudonyms import pseudonym
 from otel_autopilot.workflow import erasure, schema
 from otel_autopilot.workflow import run_statements as sql
 from otel_autopilot.workflow.run_store import RunStore
-from otel_autopilot.workflow.runs import Accepted, BegunAttempt, RunError
+from otel_autopilot.workflow.runs import Accepted, BegunAttempt, EndedAttempt, RunError
 
 
 class Bench:
@@ -49,15 +49,13 @@ class Bench:
             run_id=run_id, trace_id="a" * 32, root_span_id="b" * 16, raw=raw, workflow_text="", carrier={}, **(named | keys)
         )
 
-    async def begin(self, run_id: str, stage: str = "email", *, ready: int = 10, started: int = 20) -> BegunAttempt:
+    async def begin(
+        self, run_id: str, stage: str = "email", *, ready: int = 10, started: int = 20, after: EndedAttempt | None = None
+    ) -> BegunAttempt:
         """Begin an attempt."""
         return await self.store.begin_attempt(
-            run_id, stage, span_id="c" * 16, ready_unix_nano=ready, started_unix_nano=started, executor_id="e1"
+            run_id, stage, span_id="c" * 16, ready_unix_nano=ready, started_unix_nano=started, executor_id="e1", after=after
         )
-
-    async def end(self, run_id: str, number: int = 1, stage: str = "email", **more: Any) -> None:
-        """End an attempt."""
-        await self.store.end_attempt(run_id, stage, number, **({"ended_unix_nano": 30, "outcome": "success"} | more))
 
     async def finish(self, run_id: str, state: Any = "success", **more: Any) -> bool:
         """Finish a run."""
@@ -254,7 +252,7 @@ async def test_an_attempt_that_never_ended_is_lost_when_the_next_begins(bench: B
 async def test_a_second_attempt_is_ready_when_the_first_ended(bench: Bench) -> None:
     await bench.accept("run-1")
     await bench.begin("run-1", ready=10)
-    await bench.end("run-1", ended_unix_nano=30, outcome="failed", again=True)
+    await bench.store.retry("run-1", EndedAttempt("email", 1, 30, "failed"))
     state = await bench.store.get("run-1")
     assert state is not None
     assert state.state == "retry"
@@ -263,6 +261,24 @@ async def test_a_second_attempt_is_ready_when_the_first_ended(bench: Bench) -> N
     run = await bench.store.get("run-1")
     assert run is not None
     assert (run.state, run.started_unix_nano) == ("running", 20)
+
+
+async def test_how_a_stage_ended_is_stored_with_what_comes_next_and_may_be_told_twice(bench: Bench) -> None:
+    await bench.accept("run-1")
+    await bench.begin("run-1")
+    ended = EndedAttempt("email", 1, 30, "success", blobs=(bench.blobs.put(b"attachment").sha256,))
+    await bench.begin("run-1", "ingestion", ready=30, after=ended)
+    begun = await bench.begin("run-1", "ingestion", ready=30, started=40, after=ended)  # as after a crash
+    assert [lost.stage for lost in begun.lost] == ["ingestion"]
+    await bench.finish("run-1", after=EndedAttempt("ingestion", 2, 60, "success"))
+    run = await bench.store.get("run-1")
+    assert run is not None
+    assert [(stage.stage, stage.number, stage.ended_unix_nano, stage.outcome) for stage in run.stages] == [
+        ("email", 1, 30, "success"),
+        ("ingestion", 1, 40, "lost"),
+        ("ingestion", 2, 60, "success"),
+    ]
+    assert bench.sql("SELECT count(*) FROM run_blobs") == [(2,)]
 
 
 async def test_a_run_ends_once(bench: Bench) -> None:
@@ -368,9 +384,9 @@ async def test_erasing_a_run_takes_its_files_and_leaves_those_that_others_use(be
     shared, mine = bench.blobs.put(b"shared"), bench.blobs.put(b"mine")
     await bench.accept("run-1", body=b"one", sender="ann@example.org")
     await bench.accept("run-2", body=b"two")
-    for run_id, blobs in (("run-1", [shared.sha256, mine.sha256]), ("run-2", [shared.sha256])):
+    for run_id, blobs in (("run-1", (shared.sha256, mine.sha256)), ("run-2", (shared.sha256,))):
         await bench.begin(run_id)
-        await bench.end(run_id, blobs=blobs)
+        await bench.begin(run_id, "ingestion", after=EndedAttempt("email", 1, 30, "success", blobs=blobs))
     await bench.finish("run-1")
     await bench.store.outbox.intend("run-1", "smtp://a", "bob@example.org")
     erased = await bench.store.erase("run-1", [], bench.blobs, bench.forget)
@@ -390,7 +406,7 @@ async def test_a_sender_is_erased_by_the_address_of_the_envelope_and_of_the_head
     await bench.accept("run-1", body=b"1", sender="ann@example.org")
     await bench.accept("run-2", body=b"2", sender="bounce@lists.example.org")
     await bench.begin("run-2")
-    await bench.end("run-2", sender_key=pseudonym("Ann@example.org"))
+    await bench.finish("run-2", after=EndedAttempt("email", 1, 30, "success", sender_key=pseudonym("Ann@example.org")))
     await bench.accept("run-3", body=b"3", sender="bob@example.org")
     erased = await bench.store.erase("ann@example.org", pseudonyms.candidates("ann@example.org"), bench.blobs, bench.forget)
     assert sorted(bench.forgotten) == ["run-1", "run-2"]
@@ -402,11 +418,12 @@ async def test_erasing_a_run_under_way_cancels_it_and_counts_it_as_failed(bench:
     await bench.begin("run-1")
     late = bench.blobs.put(b"made while it was erased")
     await bench.store.erase("run-1", [], bench.blobs, bench.forget)
-    await bench.end("run-1", blobs=[late.sha256])
-    assert bench.sql("SELECT count(*) FROM run_blobs") == [(0,)]
-    assert not await bench.finish("run-1")
+    ended = EndedAttempt("email", 1, 30, "success", blobs=(late.sha256,))
+    await bench.store.retry("run-1", ended)
+    assert not await bench.finish("run-1", after=ended)
     with pytest.raises(EngineError, match="got cancelled"):
-        await bench.begin("run-1", "ingestion")
+        await bench.begin("run-1", "ingestion", after=ended)
+    assert bench.sql("SELECT count(*) FROM run_blobs") == [(0,)]
     assert (await bench.store.counts(late_after_seconds=1)).failed == {("email-digest", "failed"): 1}
 
 

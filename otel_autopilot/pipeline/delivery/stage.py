@@ -24,6 +24,7 @@ from otel_autopilot.pipeline.delivery.smtp import compose, send_mail
 from otel_autopilot.pipeline.delivery.targets import Target
 from otel_autopilot.pipeline.delivery.webhook import post
 from otel_autopilot.pipeline.messages import Delivery, Digest, Email, RecipientOutcome
+from otel_autopilot.pipeline.threads import in_thread
 
 __all__ = ["DeliveryOptions", "deliver"]
 
@@ -88,7 +89,7 @@ async def _deliver(
         return told("suppressed", error=recipient.suppressed)
     known = await outbox.intend(run_id, target.name, job.address)
     if known == "uncertain" and target.path is not None:
-        there = await asyncio.to_thread(written, target.path, target.kind, run_id)
+        there = await in_thread(written, target.path, target.kind, run_id)
         known = "delivered" if there else "new"
         if there:
             await outbox.settle(run_id, target.name, job.address, "delivered", None)
@@ -133,8 +134,8 @@ def _sender(job: _Job, digest: Digest, email: Email, run_id: str, options: Deliv
         elif target.kind == "webhook":
             await post(digest, target, options, run_id, current)
         elif target.path is not None and target.kind == "folder":
-            await asyncio.to_thread(write_folder, target.path, digest, run_id)
+            await in_thread(write_folder, target.path, digest, run_id)
         elif target.path is not None:
-            await asyncio.to_thread(write_maildir, target.path, digest, email, run_id, options)
+            await in_thread(write_maildir, target.path, digest, email, run_id, options)
 
     return send

@@ -19,6 +19,7 @@ from otel_autopilot.pipeline.email import smtp_server
 from otel_autopilot.pipeline.email.passwords import read_users
 from otel_autopilot.pipeline.email.smtp_server import Answer, ServerOptions, Stop, Taken
 from otel_autopilot.pipeline.messages import RawEmail
+from otel_autopilot.pipeline.threads import in_thread
 
 if TYPE_CHECKING:
     from otel_autopilot.settings import Settings
@@ -91,7 +92,7 @@ class Gateway:
         self._process = context.Process(
             target=smtp_server.main, args=(self._options, listening, theirs), name="autopilot-gateway", daemon=True
         )
-        await asyncio.to_thread(self._process.start)
+        await in_thread(self._process.start)
         theirs.close()
         listening.close()
         loop = asyncio.get_running_loop()
@@ -114,7 +115,7 @@ class Gateway:
             await asyncio.wait_for(self._gone, grace_seconds + 5.0)
         except TimeoutError:
             process.kill()
-        await asyncio.to_thread(process.join)
+        await in_thread(process.join)
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._connection.close()
 
@@ -187,7 +188,7 @@ class Gateway:
         except Exception as error:  # noqa: BLE001  # whatever it is, the client keeps the mail and tries again
             logger.opt(exception=error).error("a mail could not be accepted")
             reply = "451 4.3.0 not accepted, try again later"
-        await asyncio.to_thread(self._send, Answer(taken.number, reply))
+        await in_thread(self._send, Answer(taken.number, reply))
 
 
 def _settle(future: asyncio.Future[None]) -> None:

@@ -17,6 +17,7 @@ from aiosmtpd.smtp import Envelope as SmtpEnvelope
 
 from otel_autopilot.pipeline.blobs import BlobStore, BlobWriter
 from otel_autopilot.pipeline.messages import Blob
+from otel_autopilot.pipeline.threads import in_thread
 
 #: Recipients of one mail (RFC 5321 section 4.5.3.1.8 asks for at least 100).
 RECIPIENT_LIMIT = 1_000
@@ -103,7 +104,7 @@ class Conversation(SMTP):
     async def _checked(self, result: Any) -> Any:
         if not isinstance(result, AuthResult) or not isinstance(result.auth_data, LoginPassword):
             return result
-        good = await asyncio.to_thread(self._intake.password_is_good, result.auth_data.login, result.auth_data.password)
+        good = await in_thread(self._intake.password_is_good, result.auth_data.login, result.auth_data.password)
         return AuthResult(success=good, handled=False, auth_data=result.auth_data)
 
     async def smtp_MAIL(self, arg: str | None) -> None:
@@ -212,7 +213,7 @@ class _Incoming:
         if self._writer is None:
             return
         try:
-            await asyncio.to_thread(self._writer.write, chunk)
+            await in_thread(self._writer.write, chunk)
         except OSError as error:
             self._fail(error)
 
@@ -221,7 +222,7 @@ class _Incoming:
         await self._flush()
         if self._writer is not None:
             try:
-                return await asyncio.to_thread(self._writer.commit, durable=True)
+                return await in_thread(self._writer.commit, durable=True)
             except OSError as error:
                 self._fail(error)
         return self._failure or "451 4.3.0 could not be stored, try again later"

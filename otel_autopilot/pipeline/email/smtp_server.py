@@ -28,6 +28,7 @@ from otel_autopilot.pipeline.email.passwords import check_password, read_users
 from otel_autopilot.pipeline.email.smtp_protocol import Conversation, Refusal
 from otel_autopilot.pipeline.email.verify import matches
 from otel_autopilot.pipeline.messages import Blob, Envelope, RawEmail
+from otel_autopilot.pipeline.threads import in_thread
 
 #: Connections at once; the next gets 421.
 CONNECTION_LIMIT = 200
@@ -215,7 +216,7 @@ class _Server:
         number = self._number
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         try:
-            await asyncio.to_thread(self._send, Taken(number, raw, started_unix_nano))
+            await in_thread(self._send, Taken(number, raw, started_unix_nano))
             return await asyncio.wait_for(answer, ANSWER_SECONDS)
         except TimeoutError:
             return "451 4.3.0 the pipeline does not answer, try again later"

@@ -5,7 +5,6 @@ An address on the allow-list means nothing by itself: anybody can write it into 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable
 from email.parser import BytesHeaderParser
 from email.policy import compat32
@@ -17,6 +16,7 @@ import dns.resolver
 
 from otel_autopilot.pipeline.email import headers
 from otel_autopilot.pipeline.messages import RawEmail
+from otel_autopilot.pipeline.threads import in_thread
 
 #: Looks a TXT record up: the name (bytes or str) and a timeout in seconds; returns its bytes or None.
 TxtResolver = Callable[..., bytes | None]
@@ -42,14 +42,14 @@ async def is_trusted(raw: RawEmail, allowed: Iterable[str], resolver: TxtResolve
     allowed = tuple(allowed)
     if not allowed:
         return False
-    sender = await asyncio.to_thread(_from_address, raw.blob.path)
+    sender = await in_thread(_from_address, raw.blob.path)
     if sender is None or not matches(sender, allowed):
         return False
     if raw.envelope.authenticated:
         return raw.envelope.sender is None or raw.envelope.sender.lower() == sender.lower()
     if raw.blob.size_bytes > SIZE_LIMIT_BYTES:
         return False
-    return await asyncio.to_thread(_dkim_aligned, raw.blob.path, sender.rpartition("@")[2].lower(), resolver or _txt)
+    return await in_thread(_dkim_aligned, raw.blob.path, sender.rpartition("@")[2].lower(), resolver or _txt)
 
 
 def _from_address(path: Path) -> str | None:

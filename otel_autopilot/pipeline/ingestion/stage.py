@@ -18,6 +18,7 @@ from otel_autopilot.pipeline.ingestion.html import extract_html
 from otel_autopilot.pipeline.ingestion.pdf import PIECE_PAGES, PdfPiece, join_pieces, open_pdf, read_pages
 from otel_autopilot.pipeline.ingestion.text import extract_text
 from otel_autopilot.pipeline.messages import Document, Email, Ingested, Part, SkippedPart
+from otel_autopilot.pipeline.threads import in_thread
 from otel_autopilot.pipeline.workers import WorkerPool
 from otel_autopilot.telemetry import names
 from otel_autopilot.telemetry.spans import record_span, set_attributes, span
@@ -105,7 +106,7 @@ async def _pdf(found: _Found, pool: WorkerPool, blobs: BlobStore, limits: Ingest
         characters = sum(piece.characters for piece in pieces)
         if characters == 0:
             raise PdfImageOnly(f"the PDF has {facts.pages} pages and no text on them: it holds images only")
-        text = await asyncio.to_thread(join_pieces, [piece.text for piece in pieces], blobs.root)
+        text = await in_thread(join_pieces, [piece.text for piece in pieces], blobs.root)
         document = Document(
             part=found.number,
             kind="pdf",
