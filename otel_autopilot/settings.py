@@ -114,7 +114,7 @@ class Settings(BaseSettings):
     allowed_recipients: tuple[str, ...] = Field((), description="Addresses or @domains that digests may be mailed to.")
     digest_from: str = Field("digest@localhost", description="From address of digest mail.")
     digest_recipients: tuple[str, ...] = Field((), description="Who gets the digest from an smtp:// target.")
-    replies_per_recipient_per_hour: int = Field(20, gt=0, description="Rate of mail per recipient.")
+    replies_per_recipient_per_hour: int = Field(20, gt=0, description="Most answers to one recipient within an hour.")
     smtp_user: str | None = Field(None, description="User for AUTH at an smtp:// target.")
     smtp_password_file: Path | None = Field(None, description="File with its password.")
     webhook_secret_file: Path | None = Field(None, description="File with the secret that signs webhook bodies.")

@@ -108,6 +108,7 @@ def delivery_options(settings: Settings) -> DeliveryOptions:
     """What delivery needs of the settings, secrets read from their files."""
     return DeliveryOptions(
         sender=settings.digest_from,
+        own_addresses=tuple(address for address in settings.smtp_recipients if not address.startswith("@")),
         recipients=settings.digest_recipients,
         allowed_recipients=settings.allowed_recipients,
         reply_to_sender=settings.reply_to_sender,

@@ -7,7 +7,7 @@ import time
 import sqlalchemy as sa
 from sqlalchemy import bindparam as given
 
-from otel_autopilot.pipeline.delivery.outbox import Known, Settled
+from otel_autopilot.pipeline.delivery.outbox import WINDOW_NANOSECONDS, Known, Settled, over_the_rate
 from otel_autopilot.telemetry.pseudonyms import pseudonym
 from otel_autopilot.workflow.reader import Reader
 from otel_autopilot.workflow.schema import intents
@@ -16,11 +16,14 @@ from otel_autopilot.workflow.writer import GroupWriter
 
 _this = sa.and_(*(intents.c[name] == given(name) for name in ("run_id", "target_key", "recipient_key")))
 _KNOWN = sa.select(intents.c.outcome).where(_this)
+_REASON = sa.select(intents.c.error).where(_this)
 _INTEND = intents.insert().values({name: given(name) for name in ("run_id", "target_key", "recipient_key", "intended_unix_nano")})
 _SETTLE = intents.update().where(_this).values(settled_unix_nano=given("now"), outcome=given("result"), error=given("why"))
 _RETRACT = intents.delete().where(_this)
 _SENT = sa.select(sa.func.count().label("mails")).where(
-    intents.c.recipient_key == given("recipient_key"), intents.c.intended_unix_nano >= given("since")
+    intents.c.recipient_key == given("recipient_key"),
+    intents.c.intended_unix_nano > given("since"),
+    sa.or_(intents.c.outcome.is_(None), intents.c.outcome.in_(("delivered", "uncertain"))),
 )
 
 
@@ -31,8 +34,8 @@ class SqlOutbox:
         self._writer = writer
         self._reader = reader
 
-    async def intend(self, run_id: str, target: str, recipient: str) -> Known:
-        """As `Outbox.intend`."""
+    async def intend(self, run_id: str, target: str, recipient: str, *, hourly_limit: int | None = None) -> Known:
+        """As `Outbox.intend`. Counting and storing are one transaction, and all of a process's follow one another."""
         key = _key(run_id, target, recipient)
 
         def work(session: Session) -> Known:
@@ -40,7 +43,14 @@ class SqlOutbox:
             if there is not None:
                 known: Known = there.outcome or "uncertain"
                 return known
-            session.run(_INTEND, **key, intended_unix_nano=time.time_ns())
+            now = time.time_ns()
+            session.run(_INTEND, **key, intended_unix_nano=now)
+            if hourly_limit is not None:
+                # With the one that was just stored.
+                mails = session.first(_SENT, recipient_key=key["recipient_key"], since=now - WINDOW_NANOSECONDS).mails
+                if mails > hourly_limit:
+                    session.run(_SETTLE, **key, now=now, result="suppressed", why=over_the_rate(hourly_limit))
+                    return "suppressed"
             return "new"
 
         return await self._writer.write(work, durable=True)
@@ -56,11 +66,11 @@ class SqlOutbox:
         key = _key(run_id, target, recipient)
         await self._writer.write(lambda session: session.run(_RETRACT, **key), durable=True)
 
-    async def sent_since(self, recipient: str, unix_nano: int) -> int:
-        """As `Outbox.sent_since`."""
-        key = pseudonym(recipient) if recipient else ""
-        row = await self._reader.read(lambda session: session.first(_SENT, recipient_key=key, since=unix_nano))
-        return int(row.mails)
+    async def reason(self, run_id: str, target: str, recipient: str) -> str | None:
+        """As `Outbox.reason`."""
+        key = _key(run_id, target, recipient)
+        row = await self._reader.read(lambda session: session.first(_REASON, **key))
+        return None if row is None else row.error
 
 
 def _key(run_id: str, target: str, recipient: str) -> dict[str, str]:

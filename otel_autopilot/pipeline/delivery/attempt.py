@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
+import random
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import tenacity
 from opentelemetry.trace import Span
 from purgatory import AsyncCircuitBreakerFactory
-from purgatory.domain.model import OpenedState
+from purgatory.domain.model import Context, OpenedState
 
 from otel_autopilot.errors import DeliveryError
 from otel_autopilot.pipeline.delivery.targets import Target
@@ -19,20 +20,30 @@ from otel_autopilot.telemetry.spans import set_attributes, span
 
 #: Failures in a row that open a breaker, and how long it stays open, in seconds.
 BREAKER_FAILURES = 5
-BREAKER_SECONDS = 30
+BREAKER_SECONDS = 30.0
 #: Longest wait between two tries, in seconds, whatever a server asks for.
 LONGEST_WAIT_SECONDS = 60.0
 
 _KINDS = {"smtp": names.SMTP_SEND, "webhook": names.WEBHOOK_SEND, "folder": names.FILE_WRITE, "maildir": names.FILE_WRITE}
+_STATES = {"closed": "closed", "opened": "open", "half-opened": "half-open"}
 
 
 class Refused(DeliveryError):
-    """The target said no. ``retryable`` says whether it may say yes later; ``wait_seconds`` when, if it said so itself."""
+    """The target has not taken the digest, that much is known.
 
-    def __init__(self, message: str, *, retryable: bool, wait_seconds: float | None = None) -> None:
+    ``retryable`` says whether it may take it later; ``wait_seconds`` when, if it said so itself; ``host`` that it isn't this
+    mail's or this recipient's matter: whatever comes next at this host will likely fail, too.
+    """
+
+    def __init__(self, message: str, *, retryable: bool, wait_seconds: float | None = None, host: bool = False) -> None:
         super().__init__(message)
         self.retryable = retryable
         self.wait_seconds = wait_seconds
+        self.host = host
+
+
+class Resting(Refused):
+    """Not tried: the breaker of the host is open."""
 
 
 class Uncertain(DeliveryError):
@@ -41,17 +52,19 @@ class Uncertain(DeliveryError):
 
 @dataclass
 class Tries:
-    """How often a target was tried."""
+    """How often a target was tried. A try that the breaker held back is none."""
 
     count: int = 0
 
 
-def new_breakers() -> AsyncCircuitBreakerFactory:
-    """Breakers to share among the runs of a process. Only failures that may pass are the host's; a refused recipient is not."""
+def new_breakers(failures: int = BREAKER_FAILURES, seconds: float = BREAKER_SECONDS) -> AsyncCircuitBreakerFactory:
+    """Breakers to share among the runs of a process, one for each host.
+
+    A host that can't be reached, breaks off or does not answer counts against it. An answer does not, also one that refuses
+    the recipient for now (greylisting): the host is well.
+    """
     return AsyncCircuitBreakerFactory(
-        default_threshold=BREAKER_FAILURES,
-        default_ttl=BREAKER_SECONDS,
-        exclude=[(Refused, lambda error: not getattr(error, "retryable", True)), Uncertain],
+        default_threshold=failures, default_ttl=seconds, exclude=[(Refused, lambda error: not getattr(error, "host", True))]
     )
 
 
@@ -60,17 +73,19 @@ async def try_until_settled(
     recipient: str,
     send: Callable[[Span], Awaitable[None]],
     *,
+    before_each: Callable[[], Awaitable[None]],
     breakers: AsyncCircuitBreakerFactory,
     attempts: int,
     tries: Tries,
-    first_wait_seconds: float = 0.5,
+    first_wait_seconds: float,
 ) -> None:
     """Call ``send`` until it returns, raises what another try won't mend, or the tries are used up; each try has its span.
 
-    Raises Refused (the last one) or Uncertain.
+    ``before_each`` is awaited before each; what it raises ends the tries. Raises Refused (the last one) or Uncertain.
     """
 
     async def once() -> None:
+        await before_each()
         tries.count += 1
         values = {
             names.DELIVERY_TARGET: target.kind,
@@ -83,6 +98,8 @@ async def try_until_settled(
             try:
                 await _guarded(target, send, current, breakers)
             except DeliveryError as error:
+                if isinstance(error, Resting):
+                    tries.count -= 1
                 set_attributes(current, {names.DELIVERY_OUTCOME: "uncertain" if isinstance(error, Uncertain) else "failed"})
                 raise
             set_attributes(current, {names.DELIVERY_OUTCOME: "delivered"})
@@ -100,29 +117,30 @@ async def try_until_settled(
 async def _guarded(
     target: Target, send: Callable[[Span], Awaitable[None]], current: Span, breakers: AsyncCircuitBreakerFactory
 ) -> None:
-    key = f"{target.kind} {target.host}:{target.port}" if target.host else target.name
-    breaker = await breakers.get_breaker(key)
-    set_attributes(current, {names.BREAKER_STATE: breaker.context.state})
+    breaker = await breakers.get_breaker(f"{target.kind} {target.host}:{target.port}" if target.host else target.key)
     try:
         async with breaker:
+            set_attributes(current, {names.BREAKER_STATE: _STATES[breaker.context.state]})
             await send(current)
     except OpenedState as error:
-        raise Refused(
-            f"not tried: {BREAKER_FAILURES} tries in a row had failed at this target, which rests for {BREAKER_SECONDS} s",
-            retryable=True,
-        ) from error
+        error.__traceback__ = None  # the breaker raises this one object again and again
+        set_attributes(current, {names.BREAKER_STATE: _STATES[breaker.context.state]})
+        raise _resting(breaker.context) from None
+
+
+def _resting(breaker: Context) -> Resting:
+    left = max(0.0, (breaker.opened_at or 0.0) + breaker.ttl - time.time())
+    return Resting(
+        f"not tried: {breaker.threshold} tries in a row had failed at this host, which rests for {breaker.ttl:g} s",
+        retryable=True, wait_seconds=left,
+    )  # fmt: skip
 
 
 def _wait(state: tenacity.RetryCallState, first_wait_seconds: float) -> float:
-    backoff = tenacity.wait_exponential_jitter(multiplier=first_wait_seconds, max=30.0, jitter=first_wait_seconds)(state)
+    """Exponential backoff with jitter, or what the server asked for (with jitter, too: many were told the same)."""
+    backoff: float = tenacity.wait_exponential_jitter(multiplier=first_wait_seconds, max=30.0, jitter=first_wait_seconds)(state)
     error = state.outcome.exception() if state.outcome else None
-    asked = getattr(error, "wait_seconds", None)
-    return min(LONGEST_WAIT_SECONDS, max(backoff, asked or 0.0))
-
-
-_ADDRESS = re.compile(r"<?[^\s<>@]+@[^\s<>@]+>?")
-
-
-def without_addresses(text: str) -> str:
-    """A server's words without the addresses that servers like to repeat."""
-    return _ADDRESS.sub("<address>", " ".join(text.split()))[:300]
+    asked: float | None = getattr(error, "wait_seconds", None)
+    if asked is None:
+        return backoff
+    return min(LONGEST_WAIT_SECONDS, max(backoff, asked + random.uniform(0, first_wait_seconds)))  # noqa: S311

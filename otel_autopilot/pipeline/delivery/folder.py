@@ -2,55 +2,75 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from pathlib import Path
 
 from otel_autopilot.pipeline.delivery.attempt import Refused
+from otel_autopilot.pipeline.delivery.compose import compose
 from otel_autopilot.pipeline.delivery.manners import Recipient
 from otel_autopilot.pipeline.delivery.options import DeliveryOptions
-from otel_autopilot.pipeline.delivery.smtp import compose
 from otel_autopilot.pipeline.messages import Digest, Email
+
+#: What won't pass by itself: somebody has to change the folder or its mode.
+_FOR_GOOD = frozenset(
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.EINVAL,
+        errno.EFBIG,
+    }
+)
 
 
 def written(path: Path, kind: str, run_id: str) -> bool:
-    """Whether the digest of a run is there: its name follows from the run, so a crash leaves no doubt."""
+    """Whether the digest of a run is there: its name follows from the run, so a crash leaves no doubt. Blocking.
+
+    In a Maildir, also where a reader has moved it: below ``cur``, with flags behind a colon.
+    """
     if kind == "folder":
         return (path / f"{run_id}.md").exists()
-    return any((path / name / _maildir_name(run_id)).exists() for name in ("new",)) or any(
-        file.name.startswith(_maildir_name(run_id)) for file in ((path / "cur").iterdir() if (path / "cur").is_dir() else ())
-    )
+    name = _maildir_name(run_id)
+    seen = path / "cur"
+    return (path / "new" / name).exists() or (seen.is_dir() and any(file.name.partition(":")[0] == name for file in seen.iterdir()))
 
 
 def write_folder(path: Path, digest: Digest, run_id: str) -> None:
-    """Write ``RUN.json`` and ``RUN.md``; raises Refused when the folder can't be written. Blocking."""
+    """Write ``RUN.json`` and then ``RUN.md``; raises Refused when the folder can't be written. Blocking."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-        _write(path / f"{run_id}.json", (digest.model_dump_json(indent=1) + "\n").encode())
-        _write(path / f"{run_id}.md", digest.markdown.encode())
+        for name, content in ((f"{run_id}.json", digest.model_dump_json(indent=1) + "\n"), (f"{run_id}.md", digest.markdown)):
+            _write(path / f".{name}.{os.getpid()}", path / name, content.encode("utf-8", "replace"))
     except OSError as error:
-        raise _refused(error) from error
+        raise _refused(error) from None
 
 
 def write_maildir(path: Path, digest: Digest, original: Email, run_id: str, options: DeliveryOptions) -> None:
-    """Write a message into ``new`` by way of ``tmp``; raises Refused. Blocking."""
+    """Write a message into ``new`` by way of ``tmp`` (https://cr.yp.to/proto/maildir.html); raises Refused. Blocking."""
     recipient = Recipient(options.recipients[0] if options.recipients else options.sender, is_reply=False)
-    content = compose(digest, original, recipient, run_id=run_id, options=options).as_bytes()
+    mail = compose(digest, original, recipient, run_id=run_id, options=options)
+    content = mail.as_bytes(policy=mail.policy.clone(linesep="\n"))
     name = _maildir_name(run_id)
     try:
         for folder in ("tmp", "new", "cur"):
             (path / folder).mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write(path / "new" / name, content, beside=path / "tmp" / name)
+        _write(path / "tmp" / name, path / "new" / name, content)
     except OSError as error:
-        raise _refused(error) from error
+        raise _refused(error) from None
 
 
 def _maildir_name(run_id: str) -> str:
     return f"{run_id}.autopilot.{socket.gethostname().replace('/', '_').replace(':', '_')}"
 
 
-def _write(target: Path, content: bytes, beside: Path | None = None) -> None:
-    draft = beside or target.with_name(f".{target.name}.{os.getpid()}")
+def _write(draft: Path, target: Path, content: bytes) -> None:
+    """Write a draft, rename it, and make both last: the file's content, then its name."""
     try:
         with draft.open("wb") as file:
             file.write(content)
@@ -60,7 +80,13 @@ def _write(target: Path, content: bytes, beside: Path | None = None) -> None:
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
+    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def _refused(error: OSError) -> Refused:
-    return Refused(f"the digest can't be written: {error.strerror or type(error).__name__}", retryable=True)
+    what = os.strerror(error.errno) if error.errno else type(error).__name__
+    return Refused(f"the digest can't be written: {what}", retryable=error.errno not in _FOR_GOOD, host=True)

@@ -1,15 +1,20 @@
-"""Who gets a digest by mail, and who must not (RFC 3834, RFC 5321): decisions, without effects."""
+"""Who gets a digest by mail, and who must not (RFC 3834, RFC 5230, RFC 5321): decisions, without effects."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from otel_autopilot.pipeline.delivery.addresses import is_address, on_list, same
 from otel_autopilot.pipeline.delivery.targets import Target, is_loopback, local_recipient
 from otel_autopilot.pipeline.messages import Email
 
-#: The span of the rate limit, in seconds.
-HOUR_SECONDS = 3600
+#: Most people that one answer goes to: a Reply-To with a hundred addresses is not an answer but a mailing.
+MOST_ANSWERS = 3
+
+_UNREAD = re.compile(r"(mailer-?daemon|no-?reply|do-?not-?reply|dont-?reply|bounces?)([-+=].*)?|.*[-._](no-?reply|donotreply)")
+_ROBOTS = re.compile(r"listserv|majordomo|mailman|sympa|owner-.*|.*-(request|owner|bounces|subscribe|unsubscribe)")
 
 
 @dataclass(frozen=True)
@@ -28,55 +33,56 @@ def recipients_of(
     configured: Sequence[str],
     allowed: Sequence[str],
     reply_to_sender: bool,
-    own_address: str,
+    own_addresses: Sequence[str],
 ) -> tuple[Recipient, ...]:
-    """Who is to get the digest from an SMTP target, and why some of them won't.
+    """Who is to get the digest from an SMTP target, and why some of them won't; each address once.
 
     Whoever the operator named (in the target or the settings) is allowed; anybody else has to be on the allow-list. A target
-    on loopback without recipients mails the local user.
+    on loopback without recipients mails the local user. ``own_addresses`` are those that mail comes in by or digests come
+    from: none of them gets one, and a mail from one of them goes to nobody, for it is a digest that found its way back.
     """
     named = list(target.recipients or configured)
     if not named and not reply_to_sender and is_loopback(target.host):
-        named = [local_recipient()]
-    chosen: list[Recipient] = [Recipient(address, is_reply=False, suppressed=_never(address, own_address)) for address in named]
+        named = local_recipient()
+    chosen = [Recipient(address, is_reply=False, suppressed=_never(email, address, own_addresses)) for address in named]
     if reply_to_sender:
-        chosen += _answers(email, allowed, own_address)
-    seen: set[str] = set()
-    unique = []
+        chosen += _answers(email, allowed, own_addresses)
+    unique: dict[str, Recipient] = {}
     for recipient in chosen:
-        key = recipient.address.lower()
-        if key not in seen:
-            seen.add(key)
-            unique.append(recipient)
-    return tuple(unique)
+        unique.setdefault(recipient.address.casefold(), recipient)
+    return tuple(unique.values())
 
 
-def _answers(email: Email, allowed: Sequence[str], own_address: str) -> list[Recipient]:
+def _answers(email: Email, allowed: Sequence[str], own_addresses: Sequence[str]) -> list[Recipient]:
     people = email.reply_to or ((email.sender,) if email.sender is not None else ())
     answers = []
-    for person in people[:3]:
-        why = _never(person.address, own_address)
+    for person in people[:MOST_ANSWERS]:
         if email.automatic is not None:
-            why = f"the mail is automatic ({email.automatic}) and must not be answered"
-        elif why is None and not on_list(person.address, allowed):
-            why = "the sender is not among the allowed recipients"
+            why: str | None = f"the mail is automatic ({email.automatic}) and must not be answered"
+        elif (why := _never(email, person.address, own_addresses)) is None:
+            why = _unanswerable(person.address, allowed)
         answers.append(Recipient(person.address, is_reply=True, suppressed=why))
     return answers
 
 
-def _never(address: str, own_address: str) -> str | None:
-    local, _, domain = address.rpartition("@")
-    if not local or not domain or any(char in address for char in "\r\n\x00<> "):
-        return "not an address"
-    if address.lower() == own_address.lower():
-        return "the digest's own address: a loop"
-    if local.lower() in ("mailer-daemon", "noreply", "no-reply", "donotreply", "do-not-reply"):
-        return "nobody reads that address"
+def _unanswerable(address: str, allowed: Sequence[str]) -> str | None:
+    local = address.rpartition("@")[0].casefold()
+    if _ROBOTS.fullmatch(local):
+        return "that address is a list's or a program's"
+    if "%" in local:
+        return "that address asks the server to relay"
+    if not on_list(address, allowed):
+        return "the sender is not among the allowed recipients"
     return None
 
 
-def on_list(address: str, allowed: Iterable[str]) -> bool:
-    """Whether an address is on a list of addresses and @domains."""
-    address = address.lower()
-    domain = address.rpartition("@")[2]
-    return any(item.lower() == address or (item.startswith("@") and item[1:].lower() == domain) for item in allowed)
+def _never(email: Email, address: str, own_addresses: Sequence[str]) -> str | None:
+    if not is_address(address):
+        return "not an address"
+    if any(same(address, own) for own in own_addresses):
+        return "the digest's own address: a loop"
+    if email.sender is not None and any(same(email.sender.address, own) for own in own_addresses):
+        return "the mail comes from the digest's own address: a loop"
+    if _UNREAD.fullmatch(re.sub("[._]", "-", address.rpartition("@")[0].casefold())):
+        return "nobody reads that address"
+    return None

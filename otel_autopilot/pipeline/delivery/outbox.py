@@ -1,22 +1,43 @@
-"""What is stored about a delivery before its bytes are sent, so that a crash is detected and never silently repeated."""
+"""What is stored about a delivery before its bytes are sent, so that a crash is detected and never silently repeated.
+
+    (nothing) ──intend──▶ intent ──settle──▶ delivered, failed (for good) or uncertain
+        ▲                   │
+        └─────retract───────┘   nothing was sent, and another try may follow
+
+An intent that is found again without a result is *uncertain*. Only what stands at "nothing" is ever sent.
+"""
 
 from __future__ import annotations
 
 import time
 from typing import Literal, Protocol
 
+from otel_autopilot.telemetry.pseudonyms import normalised
+
 Known = Literal["new", "delivered", "failed", "suppressed", "uncertain"]
 Settled = Literal["delivered", "failed", "suppressed", "uncertain"]
+
+#: The window of the rate per recipient: it slides.
+WINDOW_NANOSECONDS = 3_600_000_000_000
+
+
+def over_the_rate(limit: int) -> str:
+    """Why a mail was suppressed that would have been one too many."""
+    return f"more than {limit} mails to this recipient within an hour"
 
 
 class Outbox(Protocol):
     """Intents and results of deliveries. Targets and recipients are given in the clear and stored as pseudonyms."""
 
-    async def intend(self, run_id: str, target: str, recipient: str) -> Known:
+    async def intend(self, run_id: str, target: str, recipient: str, *, hourly_limit: int | None = None) -> Known:
         """Store the intent, durably, before anything is sent.
 
         Returns "new" when there was none; the result when there is one; "uncertain" when an intent is there without a result:
         the process died between sending and recording, or before sending, and nobody can tell which.
+
+        With a limit, counting what this recipient was sent within the last hour (delivered, uncertain or under way, by any
+        run) and storing the intent are one step, whatever others do at the same time; one too many is stored, and returned,
+        as "suppressed".
         """
 
     async def settle(self, run_id: str, target: str, recipient: str, outcome: Settled, error: str | None) -> None:
@@ -25,34 +46,48 @@ class Outbox(Protocol):
     async def retract(self, run_id: str, target: str, recipient: str) -> None:
         """Take an intent back: it is known that nothing was sent, and another try may follow."""
 
-    async def sent_since(self, recipient: str, unix_nano: int) -> int:
-        """How many mails were intended for this recipient since then, by any run."""
+    async def reason(self, run_id: str, target: str, recipient: str) -> str | None:
+        """The error that was stored with a result."""
 
 
 class MemoryOutbox:
     """An outbox that lives as long as the process: for runs that do, too."""
 
     def __init__(self) -> None:
-        self._results: dict[tuple[str, str, str], Settled | None] = {}
-        self._sent: dict[str, list[int]] = {}
+        self._results: dict[tuple[str, str, str], tuple[Settled | None, str | None]] = {}
+        self._intended: dict[str, dict[tuple[str, str, str], int]] = {}
 
-    async def intend(self, run_id: str, target: str, recipient: str) -> Known:
+    async def intend(self, run_id: str, target: str, recipient: str, *, hourly_limit: int | None = None) -> Known:
         """As `Outbox.intend`."""
-        key = (run_id, target, recipient)
+        key = _key(run_id, target, recipient)
         if key in self._results:
-            return self._results[key] or "uncertain"
-        self._results[key] = None
-        self._sent.setdefault(recipient, []).append(time.time_ns())
+            return self._results[key][0] or "uncertain"
+        now = time.time_ns()
+        sent = self._intended.setdefault(key[2], {})
+        if hourly_limit is not None and sum(moment > now - WINDOW_NANOSECONDS for moment in sent.values()) >= hourly_limit:
+            self._results[key] = ("suppressed", over_the_rate(hourly_limit))
+            return "suppressed"
+        self._results[key] = (None, None)
+        sent[key] = now
         return "new"
 
-    async def settle(self, run_id: str, target: str, recipient: str, outcome: Settled, error: str | None) -> None:  # noqa: ARG002
+    async def settle(self, run_id: str, target: str, recipient: str, outcome: Settled, error: str | None) -> None:
         """As `Outbox.settle`."""
-        self._results[run_id, target, recipient] = outcome
+        key = _key(run_id, target, recipient)
+        self._results[key] = (outcome, error)
+        if outcome in ("failed", "suppressed"):
+            self._intended.get(key[2], {}).pop(key, None)
 
     async def retract(self, run_id: str, target: str, recipient: str) -> None:
         """As `Outbox.retract`."""
-        self._results.pop((run_id, target, recipient), None)
+        key = _key(run_id, target, recipient)
+        self._results.pop(key, None)
+        self._intended.get(key[2], {}).pop(key, None)
 
-    async def sent_since(self, recipient: str, unix_nano: int) -> int:
-        """As `Outbox.sent_since`."""
-        return sum(1 for moment in self._sent.get(recipient, ()) if moment >= unix_nano)
+    async def reason(self, run_id: str, target: str, recipient: str) -> str | None:
+        """As `Outbox.reason`."""
+        return self._results.get(_key(run_id, target, recipient), (None, None))[1]
+
+
+def _key(run_id: str, target: str, recipient: str) -> tuple[str, str, str]:
+    return run_id, target, normalised(recipient)

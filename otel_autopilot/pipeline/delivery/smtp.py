@@ -1,125 +1,177 @@
-"""Digest mail: composed as a proper answer, sent over SMTP to one recipient at a time."""
+"""Digest mail over SMTP (RFC 5321), to one recipient at a time, so that each has an outcome of its own."""
 
 from __future__ import annotations
 
 import asyncio
 import email.policy
+import re
+import socket
 import ssl
-from email.headerregistry import Address
+from collections.abc import Iterable
 from email.message import EmailMessage
-from email.utils import format_datetime, localtime
-from hashlib import sha256
 
 import aiosmtplib
 from opentelemetry.trace import Span
 
-from otel_autopilot.pipeline.delivery.attempt import Refused, Uncertain, without_addresses
+from otel_autopilot.pipeline.delivery.addresses import same, with_ascii_domain
+from otel_autopilot.pipeline.delivery.attempt import Refused, Uncertain
 from otel_autopilot.pipeline.delivery.manners import Recipient
 from otel_autopilot.pipeline.delivery.options import DeliveryOptions
 from otel_autopilot.pipeline.delivery.targets import Target, is_loopback
-from otel_autopilot.pipeline.messages import Digest, Email
 from otel_autopilot.telemetry import names
-from otel_autopilot.telemetry.propagation import mail_headers
 from otel_autopilot.telemetry.spans import set_attributes
 
+#: How long a server may take over QUIT, in seconds. By then the outcome is known.
+QUIT_SECONDS = 2.0
 
-def compose(digest: Digest, original: Email, recipient: Recipient, *, run_id: str, options: DeliveryOptions) -> EmailMessage:
-    """The digest as a mail: multipart/alternative, threaded to the original, marked as automatic (RFC 3834).
-
-    Its Message-ID follows from the run and the recipient, so the same digest sent twice is recognised by whoever gets it.
-    """
-    mail = EmailMessage(policy=email.policy.SMTP)
-    mail["From"] = _address(options.sender, "Digest")
-    mail["To"] = _address(recipient.address)
-    subject = _one_line(digest.title) or "(no subject)"
-    mail["Subject"] = f"Re: {subject}" if recipient.is_reply else f"Digest: {subject}"
-    mail["Date"] = format_datetime(localtime())
-    domain = options.sender.rpartition("@")[2] or "localhost"
-    mail["Message-ID"] = f"<{sha256(f'{run_id} {recipient.address}'.encode()).hexdigest()[:32]}@{domain}>"
-    if _is_id(original.message_id):
-        mail["In-Reply-To"] = original.message_id
-        references = [item for item in (*original.references[-20:], original.message_id) if _is_id(item)]
-        mail["References"] = " ".join(dict.fromkeys(str(item) for item in references))
-    mail["Auto-Submitted"] = "auto-replied" if recipient.is_reply else "auto-generated"
-    mail["X-Auto-Response-Suppress"] = "All"
-    for name, value in mail_headers(recipient.address, options.trace_header_domains).items():
-        mail[name] = value
-    mail.set_content(digest.text)
-    mail.add_alternative(
-        f"<!doctype html>\n<html><head><meta charset='utf-8'></head><body>\n{digest.html}\n</body></html>\n", subtype="html"
-    )
-    return mail
+_START_OF_LINE = re.compile(rb"^\.", re.MULTILINE)
+_LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
 async def send_mail(mail: EmailMessage, target: Target, recipient: Recipient, options: DeliveryOptions, current: Span) -> None:
     """One try: the null envelope sender for answers, STARTTLS where it is offered (and required with credentials).
 
-    Raises Refused (4xx may pass, 5xx won't) and Uncertain when the connection broke after the last byte of DATA.
+    Raises Refused (4xx may pass, 5xx won't) and Uncertain when the connection broke after the content was on its way: a
+    server that has seen the last line may have taken the mail. Neither quotes an address.
     """
-    context = ssl.create_default_context()
-    if is_loopback(target.host):
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE  # a loopback server has no name that a certificate could carry
-    client = aiosmtplib.SMTP(
-        hostname=target.host, port=target.port, use_tls=target.tls, start_tls=True if options.smtp_user and not target.tls else None,
-        tls_context=context, timeout=options.timeout_seconds, local_hostname="localhost",
-    )  # fmt: skip
+    envelope = _Envelope(options.sender, recipient)
+    client = _client(target, options)
     sent = False
     try:
         async with asyncio.timeout(options.timeout_seconds):
             await client.connect()
             if options.smtp_user:
                 await client.login(options.smtp_user, options.smtp_password or "")
-            sender = "" if recipient.is_reply else options.sender
-            utf8 = not recipient.address.isascii()
-            await client.mail(sender, options=["SMTPUTF8"] if utf8 else None, encoding="utf-8" if utf8 else "ascii")
-            await client.rcpt(recipient.address, encoding="utf-8" if utf8 else "ascii")
-            content = mail.as_bytes(policy=email.policy.SMTPUTF8 if utf8 else email.policy.SMTP)
+            await envelope.announce(client)
+            content = _content(mail, utf8=envelope.needs_utf8)
+            start = await client.execute_command(b"DATA")
+            if start.code != aiosmtplib.SMTPStatus.start_input:
+                raise aiosmtplib.SMTPDataError(start.code, start.message)
+            assert client.protocol is not None
             sent = True
-            reply = await client.data(content)
+            client.protocol.write(content)
+            reply = await client.protocol.read_response(timeout=options.timeout_seconds)
             set_attributes(current, {names.SMTP_CODE: reply.code})
+            if not 200 <= reply.code < 300:
+                raise aiosmtplib.SMTPDataError(reply.code, reply.message)
+        await _quit(client)
+    # The errors of the library quote addresses: they don't become the cause of ours, which is exported with its causes.
     except aiosmtplib.SMTPResponseException as error:
+        if not 400 <= error.code < 600:
+            raise _broke("its answer can't be understood", sent) from None
         set_attributes(current, {names.SMTP_CODE: error.code})
-        raise Refused(
-            f"the SMTP server answered {error.code}: {without_addresses(error.message)}", retryable=_may_pass(error)
-        ) from error
-    except aiosmtplib.SMTPRecipientsRefused as error:
-        first = error.recipients[0]
-        set_attributes(current, {names.SMTP_CODE: first.code})
-        raise Refused(
-            f"the SMTP server answered {first.code}: {without_addresses(first.message)}", retryable=400 <= first.code < 500
-        ) from error
-    except (aiosmtplib.SMTPException, OSError, TimeoutError, ssl.SSLError) as error:
-        what = without_addresses(str(error)) or type(error).__name__
-        if sent:
-            raise Uncertain(f"the connection broke after the mail was sent and before the server answered ({what})") from error
-        raise Refused(f"the SMTP server can't be reached or broke off ({what})", retryable=True) from error
+        await _quit(client)
+        raise _refused(error, (recipient.address, options.sender, options.smtp_user or "")) from None
+    except aiosmtplib.SMTPNotSupported as error:
+        await _quit(client)
+        raise Refused(f"the SMTP server lacks what is needed: {error.message}", retryable=False) from None
+    except ssl.SSLError as error:
+        raise _tls(error, sent) from None
+    except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
+        if isinstance(error.__cause__, ssl.SSLError):
+            raise _tls(error.__cause__, sent) from None
+        if isinstance(error, aiosmtplib.SMTPException) and "STARTTLS" in error.message:
+            raise Refused("the SMTP server offers no STARTTLS, and credentials don't go unencrypted", retryable=False) from None
+        raise _broke("timeout" if isinstance(error, TimeoutError) else _reason(error), sent) from None
     finally:
         client.close()
 
 
-def _may_pass(error: aiosmtplib.SMTPResponseException) -> bool:
-    """4xx may pass (RFC 5321 section 4.2.1); a failed login won't by itself."""
-    return 400 <= error.code < 500 and not isinstance(error, aiosmtplib.SMTPAuthenticationError)
+class _Envelope:
+    """Sender and recipient as the server is told them (RFC 5321; RFC 6531 where they aren't ASCII)."""
+
+    def __init__(self, sender: str, recipient: Recipient) -> None:
+        self.sender = "" if recipient.is_reply else with_ascii_domain(sender)
+        self.recipient = with_ascii_domain(recipient.address)
+        self.needs_utf8 = not (with_ascii_domain(sender) + self.recipient).isascii()  # From names the sender of answers, too
+
+    async def announce(self, client: aiosmtplib.SMTP) -> None:
+        """MAIL and RCPT; raises SMTPNotSupported when the server takes no address like these."""
+        if self.needs_utf8 and not client.supports_extension("smtputf8"):
+            raise aiosmtplib.SMTPNotSupported("it offers no SMTPUTF8, which addresses beyond ASCII need")
+        encoding = "utf-8" if self.needs_utf8 else "ascii"
+        await client.mail(self.sender, options=["SMTPUTF8"] if self.needs_utf8 else None, encoding=encoding)
+        await client.rcpt(self.recipient, encoding=encoding)
 
 
-def _address(address: str, name: str = "") -> Address | str:
-    local, _, domain = address.rpartition("@")
+def _client(target: Target, options: DeliveryOptions) -> aiosmtplib.SMTP:
+    loopback = is_loopback(target.host)
+    context = ssl.create_default_context()
+    if loopback:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE  # a loopback server has no name that a certificate could carry
+    return aiosmtplib.SMTP(
+        hostname=target.host, port=target.port, use_tls=target.tls, start_tls=_start_tls(target, options), tls_context=context,
+        timeout=options.timeout_seconds, local_hostname="localhost" if loopback else socket.gethostname(),
+    )  # fmt: skip
+
+
+def _start_tls(target: Target, options: DeliveryOptions) -> bool | None:
+    if target.tls:
+        return False
+    return True if options.smtp_user else None  # None: where it is offered
+
+
+def _content(mail: EmailMessage, *, utf8: bool) -> bytes:
+    """The lines of the mail as DATA wants them: CRLF, leading dots doubled, a dot at the end (RFC 5321 section 4.5.2)."""
+    policy = mail.policy.clone(utf8=utf8, linesep="\r\n") if isinstance(mail.policy, email.policy.EmailPolicy) else mail.policy
+    lines = _LINE_END.sub(b"\r\n", mail.as_bytes(policy=policy))
+    return _START_OF_LINE.sub(b"..", lines) + (b"" if lines.endswith(b"\r\n") else b"\r\n") + b".\r\n"
+
+
+async def _quit(client: aiosmtplib.SMTP) -> None:
+    """Part politely (RFC 5321 section 4.1.1.10). The outcome stands, whatever the server makes of it."""
+    if not client.is_connected:
+        return
     try:
-        return Address(name, local, domain)
-    except (ValueError, IndexError):
-        return _one_line(address)
+        await client.quit(timeout=QUIT_SECONDS)
+    except (aiosmtplib.SMTPException, OSError, TimeoutError):
+        return  # the caller closes the connection
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())[:500]
-
-
-def _is_id(value: str | None) -> bool:
-    return (
-        bool(value)
-        and str(value).startswith("<")
-        and str(value).endswith(">")
-        and str(value).isascii()
-        and not set(" \r\n\t") & set(str(value))
+def _refused(error: aiosmtplib.SMTPResponseException, known: Iterable[str]) -> Refused:
+    """4xx may pass (RFC 5321 section 4.2.1). 421 and what comes before MAIL are the host's word, the rest is about this mail."""
+    before_mail = isinstance(
+        error, (aiosmtplib.SMTPConnectResponseError, aiosmtplib.SMTPHeloError, aiosmtplib.SMTPAuthenticationError)
     )
+    said = without_addresses(error.message, known)
+    return Refused(
+        f"the SMTP server answered {error.code}" + (f": {said}" if said else ""), retryable=error.code < 500,
+        host=before_mail or error.code == aiosmtplib.SMTPStatus.domain_unavailable,
+    )  # fmt: skip
+
+
+def _broke(what: str, sent: bool) -> Refused | Uncertain:
+    if sent:
+        return Uncertain(f"the connection broke after the mail was sent and before the server answered ({what})")
+    return Refused(f"the SMTP server can't be reached or broke off ({what})", retryable=True, host=True)
+
+
+def _tls(error: ssl.SSLError, sent: bool) -> Refused | Uncertain:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Refused(f"the SMTP server's certificate isn't trusted ({error.verify_message})", retryable=False, host=True)
+    return _broke(error.reason or type(error).__name__, sent)
+
+
+def _reason(error: Exception) -> str:
+    """What broke, in words that are never a server's."""
+    cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror
+    return "connection lost" if isinstance(error, aiosmtplib.SMTPServerDisconnected) else type(cause).__name__
+
+
+_ADDRESS = re.compile(r"<[^<>]*>|\S*(?:@|%40)\S*", re.IGNORECASE)
+
+
+def without_addresses(text: str, known: Iterable[str] = ()) -> str:
+    """A server's words without the addresses that servers like to repeat: whatever looks like one, stands in <>, or is known.
+
+    Of a known address the local part goes, too, as in "550 ann: user unknown".
+    """
+    cleaned = _ADDRESS.sub("<address>", " ".join(text.encode("ascii", "replace").decode().split()))
+    for address in known:
+        for piece in {address, address.partition("@")[0]} - {""}:
+            if not same(piece, "address"):
+                cleaned = re.sub(rf"(?<!\w){re.escape(piece)}(?!\w)", "<address>", cleaned, flags=re.IGNORECASE)
+    return "".join(char for char in cleaned if char.isprintable())[:300]

@@ -2,45 +2,42 @@
 
 An intent is stored before anything is sent and settled after. An intent without a result means that a process died in
 between: for a file its name tells what happened, for a mail or a webhook nobody can, so it is shown as uncertain and not
-sent again by itself.
+sent again by itself. Between two tries there is no intent: a process that dies while it waits has sent nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from opentelemetry.trace import Span
 
 from otel_autopilot.errors import DeliveryError
 from otel_autopilot.pipeline.delivery.attempt import Refused, Tries, Uncertain, try_until_settled
+from otel_autopilot.pipeline.delivery.compose import compose
 from otel_autopilot.pipeline.delivery.folder import write_folder, write_maildir, written
-from otel_autopilot.pipeline.delivery.manners import HOUR_SECONDS, Recipient, recipients_of
+from otel_autopilot.pipeline.delivery.manners import Recipient, recipients_of
 from otel_autopilot.pipeline.delivery.options import DeliveryOptions
-from otel_autopilot.pipeline.delivery.outbox import Outbox
-from otel_autopilot.pipeline.delivery.smtp import compose, send_mail
+from otel_autopilot.pipeline.delivery.outbox import Known, Outbox
+from otel_autopilot.pipeline.delivery.smtp import send_mail
 from otel_autopilot.pipeline.delivery.targets import Target
 from otel_autopilot.pipeline.delivery.webhook import post
 from otel_autopilot.pipeline.messages import Delivery, Digest, Email, RecipientOutcome
 from otel_autopilot.pipeline.threads import in_thread
 
-__all__ = ["DeliveryOptions", "deliver"]
+__all__ = ["DeliveryFailed", "DeliveryOptions", "deliver"]
 
-
-@dataclass(frozen=True)
-class _Job:
-    target: Target
-    recipient: Recipient | None
-
-    @property
-    def address(self) -> str:
-        return self.recipient.address if self.recipient else ""
+_DIED = "an earlier process died while it sent this; it is not sent again by itself"
 
 
 class DeliveryFailed(DeliveryError):
-    """No recipient got the digest."""
+    """No recipient got the digest. ``retryable`` when another attempt may reach one of them."""
+
+    def __init__(self, message: str, *, retryable: bool) -> None:
+        super().__init__(message)
+        self.retryable = retryable
 
 
 async def deliver(
@@ -48,94 +45,167 @@ async def deliver(
 ) -> Delivery:
     """Deliver to every target, side by side; without targets the digest is just kept, and that is a success.
 
-    Raises DeliveryError when every recipient failed; when some did, the outcomes say which.
+    Who is named twice gets it once for each server. Raises DeliveryFailed when every recipient failed; when some did, the
+    outcomes say which. What the outbox raises is raised when all that was begun has ended.
     """
-    jobs = [job for target in targets for job in _jobs(target, email, options)]
-    outcomes = await asyncio.gather(*(_deliver(job, digest, email, run_id, outbox, options) for job in jobs))
-    unmade = [_nobody(target) for target in targets if not any(job.target == target for job in jobs)]
-    outcomes += unmade
-    sent = [outcome for outcome in outcomes if outcome.outcome != "suppressed"]
-    if sent and all(outcome.outcome == "failed" for outcome in sent):
-        raise DeliveryFailed(f"{sent[0].target}: {sent[0].error}" + (f" (and {len(sent) - 1} more)" if len(sent) > 1 else ""))
+    jobs: dict[tuple[str, str], _Job] = {}
+    outcomes: list[RecipientOutcome] = []
+    may_pass = False
+    for target in targets:
+        recipients = _recipients(target, email, options)
+        if not recipients:
+            outcomes.append(_nobody(target, options))
+        for recipient in recipients:
+            job = _Job(target, recipient, digest, email, run_id, outbox, options)
+            jobs.setdefault((target.key, job.address.casefold()), job)
+    for result in await asyncio.gather(*(job.deliver() for job in jobs.values()), return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
+        outcomes.append(result.outcome)
+        may_pass = may_pass or result.may_pass
+    owed = [outcome for outcome in outcomes if outcome.outcome != "suppressed"]
+    if owed and all(outcome.outcome == "failed" for outcome in owed):
+        more = f" (and {len(owed) - 1} more)" if len(owed) > 1 else ""
+        raise DeliveryFailed(f"{owed[0].target}: {owed[0].error}{more}", retryable=may_pass)
     return Delivery(outcomes=tuple(outcomes))
 
 
-def _jobs(target: Target, email: Email, options: DeliveryOptions) -> list[_Job]:
+def _recipients(target: Target, email: Email, options: DeliveryOptions) -> Sequence[Recipient | None]:
     if target.kind != "smtp":
-        return [_Job(target, None)]
-    recipients = recipients_of(
+        return [None]
+    return recipients_of(
         email, target, configured=options.recipients, allowed=options.allowed_recipients, reply_to_sender=options.reply_to_sender,
-        own_address=options.sender,
+        own_addresses=(options.sender, *options.own_addresses),
     )  # fmt: skip
-    return [_Job(target, recipient) for recipient in recipients]
 
 
-def _nobody(target: Target) -> RecipientOutcome:
+def _nobody(target: Target, options: DeliveryOptions) -> RecipientOutcome:
+    if options.reply_to_sender:
+        return RecipientOutcome(target=target.name, outcome="suppressed", error="the mail names no sender who could be answered")
     return RecipientOutcome(
         target=target.name, outcome="failed",
         error="nobody to send to: add ?to=ADDRESS to the target, or set AUTOPILOT_DIGEST_RECIPIENTS",
     )  # fmt: skip
 
 
-async def _deliver(
-    job: _Job, digest: Digest, email: Email, run_id: str, outbox: Outbox, options: DeliveryOptions
-) -> RecipientOutcome:
-    target, recipient = job.target, job.recipient
-
-    def told(outcome: str, attempts: int = 0, error: str | None = None) -> RecipientOutcome:
-        return RecipientOutcome(target=target.name, recipient=job.address, outcome=outcome, attempts=attempts, error=error)  # type: ignore[arg-type]
-
-    if recipient is not None and recipient.suppressed is not None:
-        return told("suppressed", error=recipient.suppressed)
-    known = await outbox.intend(run_id, target.name, job.address)
-    if known == "uncertain" and target.path is not None:
-        there = await in_thread(written, target.path, target.kind, run_id)
-        known = "delivered" if there else "new"
-        if there:
-            await outbox.settle(run_id, target.name, job.address, "delivered", None)
-    if known == "uncertain":
-        await outbox.settle(run_id, target.name, job.address, "uncertain", None)
-        return told("uncertain", error="an earlier process died while it sent this; it is not sent again by itself")
-    if known in ("delivered", "suppressed"):
-        return told(known)
-    if recipient is not None and await _too_many(recipient, outbox, options):
-        error = f"more than {options.replies_per_recipient_per_hour} mails to this recipient within an hour"
-        await outbox.settle(run_id, target.name, job.address, "suppressed", error)
-        return told("suppressed", error=error)
-    tries = Tries()
-    send = _sender(job, digest, email, run_id, options)
-    try:
-        await try_until_settled(
-            target, job.address, send, breakers=options.breakers, attempts=options.attempts, tries=tries,
-            first_wait_seconds=options.first_wait_seconds,
-        )  # fmt: skip
-    except Uncertain as error:
-        await outbox.settle(run_id, target.name, job.address, "uncertain", str(error))
-        return told("uncertain", tries.count, str(error))
-    except Refused as error:
-        await outbox.settle(run_id, target.name, job.address, "failed", str(error))
-        return told("failed", tries.count, str(error))
-    await outbox.settle(run_id, target.name, job.address, "delivered", None)
-    return told("delivered", tries.count)
+@dataclass(frozen=True)
+class _Result:
+    outcome: RecipientOutcome
+    may_pass: bool = False
+    """It failed, and another attempt may do better."""
 
 
-async def _too_many(recipient: Recipient, outbox: Outbox, options: DeliveryOptions) -> bool:
-    since = time.time_ns() - HOUR_SECONDS * 1_000_000_000
-    return await outbox.sent_since(recipient.address, since) > options.replies_per_recipient_per_hour
+class _Held(Exception):
+    """Between two tries the outbox has come to know something: another mail took the last place within the rate."""
+
+    def __init__(self, known: Known) -> None:
+        super().__init__(known)
+        self.known = known
 
 
-def _sender(job: _Job, digest: Digest, email: Email, run_id: str, options: DeliveryOptions) -> Callable[[Span], Awaitable[None]]:
-    target, recipient = job.target, job.recipient
+@dataclass
+class _Job:
+    """One digest for one recipient of one target."""
 
-    async def send(current: Span) -> None:
-        if recipient is not None:
-            mail = compose(digest, email, recipient, run_id=run_id, options=options)
-            await send_mail(mail, target, recipient, options, current)
-        elif target.kind == "webhook":
-            await post(digest, target, options, run_id, current)
-        elif target.path is not None and target.kind == "folder":
-            await in_thread(write_folder, target.path, digest, run_id)
-        elif target.path is not None:
-            await in_thread(write_maildir, target.path, digest, email, run_id, options)
+    target: Target
+    recipient: Recipient | None
+    digest: Digest
+    email: Email
+    run_id: str
+    outbox: Outbox
+    options: DeliveryOptions
+    intended: bool = False
 
-    return send
+    @property
+    def address(self) -> str:
+        return self.recipient.address if self.recipient else ""
+
+    async def deliver(self) -> _Result:
+        if self.recipient is not None and self.recipient.suppressed is not None:
+            return self._told("suppressed", 0, self.recipient.suppressed)
+        known = await self._intend()
+        if known == "uncertain":
+            known = await self._look()
+        if known != "new":
+            return await self._known(known, 0)
+        self.intended = True
+        tries = Tries()
+        try:
+            await try_until_settled(
+                self.target, self.address, self._send, before_each=self._intend_again, breakers=self.options.breakers,
+                attempts=self.options.attempts, tries=tries, first_wait_seconds=self.options.first_wait_seconds,
+            )  # fmt: skip
+        except _Held as held:
+            return await self._known(held.known, tries.count)
+        except Uncertain as error:
+            return await self._settled("uncertain", tries.count, str(error))
+        except Refused as error:
+            if not error.retryable:
+                return await self._settled("failed", tries.count, str(error))
+            await self._retract()
+            return self._told("failed", tries.count, str(error), may_pass=True)
+        return await self._settled("delivered", tries.count, None)
+
+    async def _intend(self) -> Known:
+        limit = self.options.replies_per_recipient_per_hour if self.recipient is not None and self.recipient.is_reply else None
+        return await self.outbox.intend(self.run_id, self.target.key, self.address, hourly_limit=limit)
+
+    async def _intend_again(self) -> None:
+        if self.intended:
+            return
+        known = await self._intend()
+        if known != "new":
+            raise _Held(known)
+        self.intended = True
+
+    async def _retract(self) -> None:
+        if self.intended:
+            self.intended = False
+            await self.outbox.retract(self.run_id, self.target.key, self.address)
+
+    async def _look(self) -> Known:
+        """What became of an intent without a result: "new" when it is known that nothing was written."""
+        if self.target.path is None:
+            await self.outbox.settle(self.run_id, self.target.key, self.address, "uncertain", _DIED)
+            return "uncertain"
+        if not await in_thread(written, self.target.path, self.target.kind, self.run_id):
+            return "new"
+        await self.outbox.settle(self.run_id, self.target.key, self.address, "delivered", None)
+        return "delivered"
+
+    async def _known(self, known: Known, tries: int) -> _Result:
+        assert known != "new"
+        error = None if known == "delivered" else await self.outbox.reason(self.run_id, self.target.key, self.address)
+        return self._told(known, tries, error)
+
+    async def _settled(self, outcome: Literal["delivered", "failed", "uncertain"], tries: int, error: str | None) -> _Result:
+        await self.outbox.settle(self.run_id, self.target.key, self.address, outcome, error)
+        return self._told(outcome, tries, error)
+
+    def _told(
+        self,
+        outcome: Literal["delivered", "failed", "suppressed", "uncertain"],
+        tries: int,
+        error: str | None,
+        *,
+        may_pass: bool = False,
+    ) -> _Result:
+        told = RecipientOutcome(target=self.target.name, recipient=self.address, outcome=outcome, attempts=tries, error=error)
+        return _Result(told, may_pass)
+
+    async def _send(self, current: Span) -> None:
+        """One try. What is known not to have been taken, and may be taken later, has no intent from then on."""
+        try:
+            if self.recipient is not None:
+                mail = compose(self.digest, self.email, self.recipient, run_id=self.run_id, options=self.options)
+                await send_mail(mail, self.target, self.recipient, self.options, current)
+            elif self.target.path is None:
+                await post(self.digest, self.target, self.options, self.run_id, current)
+            elif self.target.kind == "folder":
+                await in_thread(write_folder, self.target.path, self.digest, self.run_id)
+            else:
+                await in_thread(write_maildir, self.target.path, self.digest, self.email, self.run_id, self.options)
+        except Refused as error:
+            if error.retryable:
+                await self._retract()
+            raise

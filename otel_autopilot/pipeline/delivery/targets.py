@@ -3,57 +3,67 @@
 from __future__ import annotations
 
 import getpass
+import re
+from hashlib import sha256
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from otel_autopilot.errors import SettingsError
+from otel_autopilot.pipeline.delivery.addresses import is_address
 
 _EXPECTED = "expected a folder, maildir:PATH, smtp://host:port, smtps://host:port or https://..."
+_SLIP = re.compile(r"(https?|smtps?|file|mailto|imaps?|ftp):", re.IGNORECASE)
+
+#: Where a piece of a path is no longer than this, it is a word and shown; what is longer may be a secret, as chat services have it.
+_LONGEST_SHOWN = 20
 
 
 class Target(BaseModel):
-    """One target. ``name`` is what shows: without credentials and query."""
+    """One target. ``name`` is what shows: without credentials, query and secrets in the path."""
 
     model_config = ConfigDict(frozen=True)
 
     kind: Literal["folder", "maildir", "smtp", "webhook"]
     name: str
+    key: str
+    """What tells it from other targets in the outbox; shows no more than ``name`` and a hash."""
     path: Path | None = None
     host: str = ""
     port: int = 0
     tls: bool = False
-    url: str = ""
+    url: str = Field(default="", repr=False)
     recipients: tuple[str, ...] = ()
     """Of an smtp target: named in the URL, and so allowed."""
 
 
 def parse_target(text: str) -> Target:
-    """Read a target; raises SettingsError naming what was expected and what came (credentials left out)."""
+    """Read a target; raises SettingsError naming what was expected and what came (credentials left out).
+
+    A webhook is the operator's own setting, so it may lead to a private address; plain http is for loopback only.
+    """
     stripped = text.strip()
     if not stripped:
         raise SettingsError(f"delivery target: {_EXPECTED}, got an empty one")
     if stripped.startswith("maildir:"):
-        path = Path(stripped.removeprefix("maildir:").removeprefix("//")).expanduser()
-        if str(path) in ("", "."):
-            raise SettingsError(f"delivery target: {_EXPECTED}, got 'maildir:' without a path")
-        return Target(kind="maildir", name=f"maildir:{path}", path=path)
+        return _files("maildir", stripped.removeprefix("maildir:").removeprefix("//"), "maildir:")
     if "://" not in stripped:
-        path = Path(stripped).expanduser()
-        if path.exists() and not path.is_dir():
-            raise SettingsError(f"delivery target: {_EXPECTED}, got {stripped}, which is a file")
-        return Target(kind="folder", name=str(path), path=path)
+        if slip := _SLIP.match(stripped):
+            raise SettingsError(f"delivery target: {_EXPECTED}, got {slip[0]} without // (a folder of that name is written ./NAME)")
+        return _files("folder", stripped)
     try:
         parts = urlsplit(stripped)
         host, port = parts.hostname or "", parts.port
     except ValueError as error:
         raise SettingsError(f"delivery target: {_EXPECTED}, got a URL that can't be read: {error}") from error
-    shown = f"{parts.scheme}://{host}" + (f":{port}" if port else "")
+    shown = f"{parts.scheme}://" + (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
     if parts.scheme == "file":
-        return Target(kind="folder", name=parts.path, path=Path(unquote(parts.path)))
+        if host not in ("", "localhost"):
+            raise SettingsError(f"delivery target: expected file:///FOLDER with three slashes, got the host {host!r}")
+        return _files("folder", unquote(parts.path))
     if parts.username or parts.password:
         raise SettingsError(
             f"delivery target {shown}: credentials don't belong into a URL; set AUTOPILOT_SMTP_USER and its password file"
@@ -61,22 +71,50 @@ def parse_target(text: str) -> Target:
     if not host:
         raise SettingsError(f"delivery target: {_EXPECTED}, got {shown} without a host")
     if parts.scheme in ("smtp", "smtps"):
-        tls = parts.scheme == "smtps"
-        wanted = [address.strip() for value in parse_qs(parts.query).get("to", []) for address in value.split(",")]
-        if any("@" not in address for address in wanted):
-            raise SettingsError(f"delivery target {shown}: expected ?to= with addresses, such as ?to=ops@example.org")
-        number = port or (465 if tls else 25)
+        number = port or (465 if parts.scheme == "smtps" else 25)
+        name = shown if port else f"{shown}:{number}"
         return Target(
-            kind="smtp", name=f"{parts.scheme}://{host}:{number}", host=host, port=number, tls=tls, recipients=tuple(wanted)
+            kind="smtp", name=name, key=name, host=host, port=number, tls=parts.scheme == "smtps", recipients=_named(parts, shown)
         )
     if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host)):
-        number = port or (443 if parts.scheme == "https" else 80)
-        return Target(kind="webhook", name=f"{shown}{parts.path}", host=host, port=number, url=stripped)
+        name = shown + _path_without_secrets(parts.path)
+        plain = name == f"{shown}{parts.path}" and not parts.query
+        return Target(
+            kind="webhook", name=name, key=name if plain else f"{name}#{sha256(stripped.encode()).hexdigest()[:16]}", host=host,
+            port=port or (443 if parts.scheme == "https" else 80), url=stripped,
+        )  # fmt: skip
     if parts.scheme == "http":
         raise SettingsError(
             f"delivery target {shown}: http is for loopback only, a digest would cross the network unencrypted; use https"
         )
     raise SettingsError(f"delivery target: {_EXPECTED}, got the scheme {parts.scheme!r}")
+
+
+def _files(kind: Literal["folder", "maildir"], text: str, prefix: str = "") -> Target:
+    if text in ("", "."):
+        raise SettingsError(f"delivery target: {_EXPECTED}, got {prefix or 'a folder'!r} without a path")
+    path = Path(text).expanduser()
+    if path.exists() and not path.is_dir():
+        raise SettingsError(f"delivery target: {_EXPECTED}, got {prefix}{path}, which is a file")
+    # A run may be taken up again from another working directory: the place must not move.
+    return Target(kind=kind, name=f"{prefix}{path}", key=f"{prefix}{path.absolute()}", path=path.absolute())
+
+
+def _named(parts: SplitResult, shown: str) -> tuple[str, ...]:
+    """The addresses of ``?to=``. A plus sign is a plus sign, as in an address, not a blank, as in a form."""
+    wanted: list[str] = []
+    for item in filter(None, parts.query.split("&")):
+        name, _, value = item.partition("=")
+        if name != "to":
+            raise SettingsError(f"delivery target {shown}: expected ?to=ADDRESS,ADDRESS and nothing else, got ?{name[:20]}=")
+        wanted += [unquote(address).strip() for address in value.split(",")]
+    if not all(is_address(address) for address in wanted):
+        raise SettingsError(f"delivery target {shown}: expected ?to= with addresses, such as ?to=ops@example.org")
+    return tuple(wanted)
+
+
+def _path_without_secrets(path: str) -> str:
+    return "/".join("..." if len(piece) > _LONGEST_SHOWN else piece for piece in path.split("/"))
 
 
 def is_loopback(host: str) -> bool:
@@ -89,6 +127,9 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def local_recipient() -> str:
-    """Who gets mail on this machine when nobody was named: the user who runs us, as cron does it."""
-    return f"{getpass.getuser()}@localhost"
+def local_recipient() -> list[str]:
+    """Who gets mail on this machine when nobody was named: the user who runs us, as cron does it. Nobody where it has no name."""
+    try:
+        return [f"{getpass.getuser()}@localhost"]
+    except (KeyError, OSError):  # a container's user without an entry in passwd
+        return []

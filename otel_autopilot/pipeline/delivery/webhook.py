@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import hashlib
 import hmac
 import json
 import time
+from collections.abc import AsyncIterator
 from email.utils import parsedate_to_datetime
 
 import httpx
@@ -20,13 +20,12 @@ from otel_autopilot.pipeline.messages import Digest
 from otel_autopilot.telemetry import names
 from otel_autopilot.telemetry.spans import set_attributes
 
-#: Most of an answer that is read, in bytes.
-ANSWER_BYTES = 65_536
-_MAY_PASS = {408, 425, 429, 500, 502, 503, 504}
+#: Answers besides 5xx that may be another next time: Request Timeout, Too Early, Too Many Requests.
+_MAY_PASS = frozenset({408, 425, 429})
 
 
 def body_of(digest: Digest, run_id: str) -> bytes:
-    """What is posted: the run's id and the digest in its three forms."""
+    """What is posted: the run's id and the digest in its three forms, as UTF-8 JSON."""
     content = {
         "type": "digest.created",
         "run_id": run_id,
@@ -35,42 +34,56 @@ def body_of(digest: Digest, run_id: str) -> bytes:
             "key_points": [point.text for point in digest.key_points], "keywords": list(digest.keywords),
         },
     }  # fmt: skip
-    return json.dumps(content, ensure_ascii=False).encode()
+    return json.dumps(content, ensure_ascii=False).encode("utf-8", "replace")
 
 
-def sign(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
-    """``webhook-signature``: HMAC-SHA256 of "id.timestamp.body"; a secret that begins with ``whsec_`` is base64."""
-    key = base64.b64decode(secret.removeprefix("whsec_")) if secret.startswith("whsec_") else secret.encode()
-    digest = hmac.new(key, f"{message_id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
+def sign(key: bytes, message_id: str, timestamp: int, body: bytes) -> str:
+    """``webhook-signature``: HMAC-SHA256 of "id.timestamp.body" (Standard Webhooks, symmetric)."""
+    digest = hmac.digest(key, f"{message_id}.{timestamp}.".encode() + body, "sha256")
     return f"v1,{base64.b64encode(digest).decode()}"
 
 
 async def post(digest: Digest, target: Target, options: DeliveryOptions, run_id: str, current: Span) -> None:
-    """One try. Redirects are refused: a digest goes where the operator said.
+    """One try. Redirects are refused: a digest goes where the operator said. Of the answer, only its head is read.
 
-    Raises Refused (408, 425, 429 and 5xx may pass) and Uncertain when the connection broke after the body was sent.
+    Raises Refused (408, 425, 429 and 5xx may pass) and Uncertain when the connection broke after the body was on its way.
     """
     body = body_of(digest, run_id)
-    now = int(time.time())
-    headers = {
-        "content-type": "application/json", "webhook-id": run_id, "webhook-timestamp": str(now), "idempotency-key": run_id,
-        "user-agent": "otel-autopilot",
-    }  # fmt: skip
-    if options.webhook_secret:
-        headers["webhook-signature"] = sign(options.webhook_secret, run_id, now, body)
-    limits = httpx.Timeout(options.timeout_seconds)
+    sent = False
+
+    async def content() -> AsyncIterator[bytes]:
+        nonlocal sent
+        sent = True
+        yield body
+
     try:
         async with (
             asyncio.timeout(options.timeout_seconds),
-            httpx.AsyncClient(timeout=limits, follow_redirects=False, trust_env=False) as client,
-            client.stream("POST", target.url, content=body, headers=headers) as response,
+            httpx.AsyncClient(timeout=options.timeout_seconds, follow_redirects=False, trust_env=False) as client,
+            client.stream("POST", target.url, content=content(), headers=_headers(body, options, run_id)) as response,
         ):
             set_attributes(current, {names.HTTP_STATUS: response.status_code})
             _judge(response)
-    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol) as error:
-        raise Refused(f"the webhook can't be reached ({type(error).__name__})", retryable=True) from error
-    except (httpx.HTTPError, TimeoutError) as error:
-        raise Uncertain(f"the connection broke after the digest was sent and before an answer ({type(error).__name__})") from error
+    # What the library says may hold the URL, and the URL a secret: it doesn't become the cause of ours.
+    except httpx.InvalidURL:
+        raise Refused("the webhook's URL can't be used: write it as https://host/path", retryable=False) from None
+    except (httpx.HTTPError, OSError, TimeoutError) as error:
+        kind = type(error).__name__
+        if sent:
+            raise Uncertain(f"the connection broke after the digest was sent and before an answer ({kind})") from None
+        raise Refused(f"the webhook can't be reached ({kind})", retryable=True, host=True) from None
+
+
+def _headers(body: bytes, options: DeliveryOptions, run_id: str) -> dict[str, str]:
+    now = int(time.time())
+    headers = {
+        "content-type": "application/json", "content-length": str(len(body)), "user-agent": "otel-autopilot",
+        "webhook-id": run_id, "webhook-timestamp": str(now), "idempotency-key": run_id,
+    }  # fmt: skip
+    key = options.webhook_key()
+    if key is not None:
+        headers["webhook-signature"] = sign(key, run_id, now, body)
+    return headers
 
 
 def _judge(response: httpx.Response) -> None:
@@ -80,17 +93,19 @@ def _judge(response: httpx.Response) -> None:
     if 300 <= code < 400:
         raise Refused(f"the webhook answered {code}: redirects are not followed, set the target to where it leads", retryable=False)
     raise Refused(
-        f"the webhook answered {code}", retryable=code in _MAY_PASS, wait_seconds=_retry_after(response.headers.get("retry-after"))
-    )
+        f"the webhook answered {code}", retryable=code >= 500 or code in _MAY_PASS, host=code >= 500,
+        wait_seconds=retry_after(response.headers.get("retry-after")),
+    )  # fmt: skip
 
 
-def _retry_after(value: str | None) -> float | None:
-    """Seconds that the server asks to wait (RFC 9110 section 10.2.3), or None."""
+def retry_after(value: str | None) -> float | None:
+    """Seconds that a server asks to wait (RFC 9110 section 10.2.3), or None when it doesn't say so in a way that is understood."""
     if not value:
         return None
-    if value.strip().isdigit():
-        return float(value)
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:9])
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
