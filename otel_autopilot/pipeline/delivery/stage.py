@@ -166,7 +166,8 @@ class _Job:
     async def _look(self) -> Known:
         """What became of an intent without a result: "new" when it is known that nothing was written."""
         if self.target.path is None:
-            await self.outbox.settle(self.run_id, self.target.key, self.address, "uncertain", _DIED)
+            if await self.outbox.reason(self.run_id, self.target.key, self.address) is None:
+                await self.outbox.settle(self.run_id, self.target.key, self.address, "uncertain", _DIED)
             return "uncertain"
         if not await in_thread(written, self.target.path, self.target.kind, self.run_id):
             return "new"
