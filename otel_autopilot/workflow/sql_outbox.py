@@ -23,7 +23,7 @@ _RETRACT = intents.delete().where(_this)
 _SENT = sa.select(sa.func.count().label("mails")).where(
     intents.c.recipient_key == given("recipient_key"),
     intents.c.intended_unix_nano > given("since"),
-    sa.or_(intents.c.outcome.is_(None), intents.c.outcome.in_(("delivered", "uncertain"))),
+    sa.or_(intents.c.outcome.is_(None), intents.c.outcome == "delivered", intents.c.outcome == "uncertain"),
 )
 
 
