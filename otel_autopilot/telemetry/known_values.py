@@ -135,12 +135,12 @@ class KnownValues:
 
     def add(self, *values: str | None) -> None:
         """Add values: a subject, a name, an address, a mailbox ``Name <address>``, a Message-ID, a file name, any text."""
-        with self._lock:
-            for value in values:
-                if value and value.strip():
-                    self._values[value] = None
-            self._compiled = None
-            self._clean = set()
+        new = {value: None for value in values if value and value.strip() and value not in self._values}
+        if new:
+            with self._lock:
+                self._values |= new
+                self._compiled = None
+                self._clean = set()
 
     def scrub(self, text: str) -> str:
         """The text without the known values, plain or one level encoded. Never raises: what can't be processed goes whole."""
@@ -315,9 +315,9 @@ def current(context: Context | None = None) -> KnownValues | None:
 
 
 @contextmanager
-def attach() -> Iterator[KnownValues]:
-    """Fresh known values in the current context, for the duration of a block."""
-    known = KnownValues()
+def attach(known: KnownValues | None = None) -> Iterator[KnownValues]:
+    """Known values (default: fresh ones) in the current context, for the duration of a block."""
+    known = KnownValues() if known is None else known
     token = otel_context.attach(otel_context.set_value(KEY, known))
     try:
         yield known

@@ -99,8 +99,11 @@ def attempt(
     ready_unix_nano: int,
     started_unix_nano: int,
     executor: str = "",
+    known: known_values.KnownValues | None = None,
 ) -> Iterator[Span]:
     """The span of one attempt at a stage, below the root; its inner spans are exported when it ends.
+
+    ``known`` are the mail's values for the redaction; what is learned in the block is added to them.
 
     Records ``autopilot.stage.duration`` and ``autopilot.stage.queue.duration``. The exception of a failed attempt is
     recorded on the span and raised; an exception with a true ``rejected`` attribute counts as rejected.
@@ -108,7 +111,7 @@ def attempt(
     queued = max(0.0, (started_unix_nano - ready_unix_nano) / 1e9)
     token = otel_context.attach(_below(run.context))
     try:
-        with known_values.attach(), holding():
+        with known_values.attach(known), holding():
             with ids.promise(span_id):
                 span = tracer().start_span(
                     stage,
@@ -177,7 +180,7 @@ def emit_root(
     error: tuple[str, str] | None = None,
     values: Mapping[names.Attribute, AttributeValue | None] | None = None,
     links: Sequence[Link] = (),
-    known: Sequence[str] = (),
+    known: known_values.KnownValues | None = None,
 ) -> None:
     """The root span with its promised ids, and ``autopilot.email.duration``.
 
@@ -187,8 +190,7 @@ def emit_root(
     ended = max(ended_unix_nano, run.started_unix_nano)
     token = otel_context.attach(_below(run.parent))
     try:
-        with known_values.attach() as values_known, ids.promise(run.root_span_id, run.trace_id):
-            values_known.add(*known)
+        with known_values.attach(known), ids.promise(run.root_span_id, run.trace_id):
             span = tracer().start_span(
                 names.EMAIL_PIPELINE.name,
                 kind=SpanKind.CONSUMER,

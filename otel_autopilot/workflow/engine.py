@@ -35,7 +35,7 @@ from otel_autopilot.workflow.committer import Committer
 from otel_autopilot.workflow.definition import EMAIL_DIGEST, read_workflow
 from otel_autopilot.workflow.intake import identity_of, keys_of, read_header
 from otel_autopilot.workflow.run_store import RunStore
-from otel_autopilot.workflow.runs import Accepted, RunError
+from otel_autopilot.workflow.runs import Accepted, RunError, Work
 from otel_autopilot.workflow.walk import Agents, Finished, Walk, Walker, current_link, emit_root
 
 #: Version of the checkpoint format. Recovery matches it, so it changes only when old checkpoints can't be read any more.
@@ -44,6 +44,8 @@ CHECKPOINT_VERSION = "checkpoints-1"
 #: Threads on which DBOS talks to SQLite. There is one writer whatever their number, and its default (an own thread for each
 #: call under way) spends a third of its time on handing the interpreter's lock around: `docs/decisions/0006`.
 EXECUTOR_THREADS = 2
+#: Runs accepted in this process whose work is kept in memory until they start; beyond that it is read from the run store.
+FRESH_RUNS = 1_000
 
 
 class JsonSerializer(Serializer):
@@ -121,6 +123,7 @@ class Engine:
         self._max_concurrent_runs = max_concurrent_runs
         self._lock: IO[str] | None = None
         self._waiting: asyncio.Queue[str] = asyncio.Queue()
+        self._fresh: dict[str, Work] = {}
         self._dispatchers: list[asyncio.Task[None]] = []
         self._active: set[str] = set()
         self._idle = asyncio.Event()
@@ -185,6 +188,8 @@ class Engine:
             carrier=carrier,
         )
         if accepted.created:
+            if len(self._fresh) < FRESH_RUNS:
+                self._fresh[accepted.run_id] = Work("created", False, raw, EMAIL_DIGEST, carrier, accepted.conflict)
             self._enqueue(accepted.run_id)
         return accepted
 
@@ -289,7 +294,7 @@ class Engine:
     async def _walk(self, run_id: str) -> str:
         self._enter(run_id)
         try:
-            stored = await self.store.work_of(run_id)
+            stored = self._fresh.pop(run_id, None) or await self.store.work_of(run_id)
             if stored.finished:
                 return stored.state
             walk = Walk(

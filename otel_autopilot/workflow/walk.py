@@ -26,6 +26,7 @@ from otel_autopilot.pipeline.messages import Blob, Delivery, Digest, Email, Inge
 from otel_autopilot.pipeline.threads import in_thread
 from otel_autopilot.telemetry import names
 from otel_autopilot.telemetry import run as run_trace
+from otel_autopilot.telemetry.known_values import KnownValues
 from otel_autopilot.telemetry.propagation import mail_origin
 from otel_autopilot.telemetry.pseudonyms import pseudonym
 from otel_autopilot.telemetry.redaction import learn
@@ -89,6 +90,8 @@ class Walk:
     unreadable: EmailError | None = None
     """Why the mail's bytes could not be had."""
     made: dict[str, Message] = field(default_factory=dict)
+    known: KnownValues = field(default_factory=KnownValues)
+    """The mail's own values, which the redaction takes out of everything that is exported."""
 
     @property
     def email(self) -> Email | None:
@@ -193,7 +196,7 @@ class Walker:
         try:
             with run_trace.attempt(
                 run, stage, begun.number, span_id=span_id, workflow=workflow, ready_unix_nano=begun.ready_unix_nano,
-                started_unix_nano=started, executor=self._executor_id,
+                started_unix_nano=started, executor=self._executor_id, known=walk.known,
             ):  # fmt: skip
                 if walk.email is not None:
                     learn(*known_values(walk.email))
@@ -291,6 +294,7 @@ def emit_root(walk: Walk, finished: Finished) -> None:
     email, raw = walk.email, walk.raw
     links: Sequence[Link] = walk.links
     if email is not None:
+        walk.known.add(*known_values(email))
         origin = mail_origin(email.traceparent, email.tracestate, trusted=walk.identity.parent is not None)
         links = (*links, origin.link) if origin.link is not None else links
     run_trace.emit_root(
@@ -301,7 +305,7 @@ def emit_root(walk: Walk, finished: Finished) -> None:
         state_name=finished.state,
         error=(finished.error.type, finished.error.message) if finished.error else None,
         links=links,
-        known=known_values(email) if email is not None else (),
+        known=walk.known,
         values={
             names.EMAIL_SOURCE: raw.envelope.source,
             names.EMAIL_SIZE: raw.blob.size_bytes,
