@@ -97,6 +97,8 @@ class Breaking:
     point: str
     times: int = 1_000_000
     stall: bool = False
+    refusals: int = 0
+    """Answers of 451 to RCPT, before anything breaks."""
     port: int = 0
     conversations: int = 0
     contents: list[bytes] = field(default_factory=list)
@@ -129,6 +131,10 @@ class Breaking:
             verb = line[:4].decode().upper().strip()
             if await self._breaks(verb, broken):
                 return
+            if verb == "RCPT" and self.refusals:
+                self.refusals -= 1
+                writer.write(b"451 later\r\n")
+                continue
             if verb != "DATA":
                 writer.write(b"221 bye\r\n" if verb == "QUIT" else b"250 OK\r\n")
                 continue
@@ -144,9 +150,9 @@ class Breaking:
 
 
 @contextlib.asynccontextmanager
-async def breaking_server(point: str, *, times: int = 1_000_000, stall: bool = False) -> AsyncIterator[Breaking]:
+async def breaking_server(point: str, *, times: int = 1_000_000, stall: bool = False, refusals: int = 0) -> AsyncIterator[Breaking]:
     """A running `Breaking` server."""
-    breaking = Breaking(point, times, stall)
+    breaking = Breaking(point, times, stall, refusals)
     async with _stream_server(breaking.serve) as port:
         breaking.port = port
         try:
