@@ -131,6 +131,15 @@ class Breaking:
             verb = line[:4].decode().upper().strip()
             if await self._breaks(verb, broken):
                 return
+            if self.point == "handshake":
+                writer.write(b"250-mail.example.org\r\n250 STARTTLS\r\n" if verb == "EHLO" else b"220 go on\r\n")
+                if verb == "STAR":
+                    await self._breaks("handshake", broken)
+                    return
+                continue
+            if self.point == "nonsense":
+                writer.write(b"what?\r\n")
+                continue
             if verb == "RCPT" and self.refusals:
                 self.refusals -= 1
                 writer.write(b"451 later\r\n")

@@ -304,7 +304,7 @@ def test_rule_durability_killed_in_the_middle_of_a_pdf_the_trace_is_whole_and_sh
 
 
 @pytest.mark.timeout(240)
-def test_serve_answers_the_same_mail_with_its_run_and_its_indicators_start_at_zero(tmp_path: Path) -> None:
+def test_rule_indicators_serve_answers_the_same_mail_with_its_run_and_its_indicators_start_at_zero(tmp_path: Path) -> None:
     with serving(tmp_path) as service:
         with urllib.request.urlopen(f"http://127.0.0.1:{service['http_port']}/metrics", timeout=10) as answer:
             before = answer.read().decode()

@@ -25,6 +25,7 @@ from tests.integration.delivery_servers import POINTS, authenticate, breaking_se
 
 DIGEST = Digest(title="Budget", markdown="**words**", html="<p>words</p>", text="words\n.\n..dots\n")
 MAIL = Email(message_id="<original@example.org>", subject="Budget", sender=Address(name="Ann Lee", address="ann.lee@example.org"))
+LOCAL_ADDRESS = "127.0.0.1."
 PRIVATE = (
     "ann.lee",
     "bob.ray",
@@ -332,6 +333,32 @@ async def test_credentials_never_go_to_a_server_without_starttls() -> None:
             await send(server.port, "bob.ray@example.org", smtp_user="grace", smtp_password="right")
     assert raised.value.retryable is False
     assert server.taken == []
+
+
+@pytest.mark.parametrize("scheme", ["smtp", "smtps"])
+async def test_a_server_that_never_shakes_hands_is_a_timeout_and_its_socket_is_closed(scheme: str) -> None:
+    async with breaking_server("banner" if scheme == "smtps" else "handshake", stall=True) as server:
+        with pytest.raises(DeliveryFailed, match=r"can't be reached or broke off") as raised:
+            await send(server.port, "bob.ray@example.org", scheme=scheme, timeout_seconds=0.5, attempts=1)
+        server.release.set()
+    assert raised.value.retryable
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_refused_beyond_loopback(certificate: Path) -> None:
+    """By a name of this machine that isn't loopback by its looks."""
+    async with mail_server(tls_context=server_side(certificate)) as server:
+        target = parse_target(f"smtp://127.0.0.1:{server.port}?to=bob.ray@example.org").model_copy(update={"host": LOCAL_ADDRESS})
+        with pytest.raises(DeliveryFailed, match=r"certificate isn't trusted \(self.signed certificate") as raised:
+            await deliver(DIGEST, MAIL, [target], run_id="run-1", outbox=MemoryOutbox(), options=options())
+    assert raised.value.retryable is False
+    assert server.taken == []
+
+
+async def test_nonsense_for_an_answer_is_no_answer() -> None:
+    async with breaking_server("nonsense") as server:
+        with pytest.raises(DeliveryFailed, match="its answer can't be understood") as raised:
+            await send(server.port, "bob.ray@example.org", attempts=2)
+    assert (raised.value.retryable, server.conversations) == (True, 2)
 
 
 # --- the breaker ------------------------------------------------------------------------------------------------------

@@ -219,7 +219,7 @@ async def test_a_host_that_keeps_answering_5xx_rests_and_one_that_refuses_does_n
 async def test_a_host_that_takes_the_connection_and_never_shakes_hands_was_sent_nothing() -> None:
     async with breaking_server("banner", stall=True) as silent:
         target = parse_target(f"https://127.0.0.1:{silent.port}/hook")
-        with pytest.raises(DeliveryFailed, match=r"the webhook can't be reached \(TimeoutError\)") as raised:
+        with pytest.raises(DeliveryFailed, match=r"the webhook can't be reached \(ConnectTimeout\)") as raised:
             await deliver(
                 DIGEST, Email(), [target], run_id="run-1", outbox=MemoryOutbox(), options=options(timeout_seconds=0.5, attempts=1)
             )

@@ -623,7 +623,7 @@ async def test_stop_tells_a_mail_that_does_not_end_in_time_to_come_later(running
     await gateway.stop(0.2)
 
 
-async def test_a_busy_port_is_an_error_that_names_it_and_its_setting(blobs: Path, acceptor: Acceptor) -> None:
+async def test_rule_settings_a_busy_port_is_an_error_that_names_it_and_its_setting(blobs: Path, acceptor: Acceptor) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         gateway = Gateway(ServerOptions(blobs_root=blobs, max_bytes=1, recipients=()), host="127.0.0.1", port=port, accept=acceptor)

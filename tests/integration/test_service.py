@@ -262,7 +262,7 @@ async def test_metrics_are_prometheus_text_or_openmetrics(api: Api) -> None:
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:8025", "127.0.0.1.evil.example", "localhost@evil.example", ""])
-async def test_another_host_name_is_421_so_a_rebound_name_reaches_nothing(api: Api, host: str) -> None:
+async def test_rule_loopback_another_host_name_is_421_so_a_rebound_name_reaches_nothing(api: Api, host: str) -> None:
     answer = await api.raw(f"GET /api/runs HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
     assert answer.startswith(b"HTTP/1.1 421 ")
 
@@ -314,7 +314,7 @@ async def test_a_short_or_missing_token_is_a_settings_error(api: Api, tmp_path: 
         create_app(api.engine, Settings.load(api_token_file=token), api.blobs)
 
 
-async def test_every_answer_has_the_security_headers_and_opens_nothing_to_other_origins(api: Api) -> None:
+async def test_rule_loopback_every_answer_has_the_security_headers_and_opens_nothing_to_other_origins(api: Api) -> None:
     for response in (
         await api.client.get("/api/runs"),
         await api.client.get("/nowhere"),
@@ -372,7 +372,7 @@ async def test_a_fault_of_ours_is_a_500_problem_that_tells_its_type_and_trace(
     assert response.json()["trace_id"] == f"{span.context.trace_id:032x}"
 
 
-async def test_a_busy_port_is_a_settings_error_that_names_it_and_its_setting(api: Api) -> None:
+async def test_rule_settings_a_busy_port_is_a_settings_error_that_names_it_and_its_setting(api: Api) -> None:
     with pytest.raises(SettingsError, match=rf"port {api.port} .*AUTOPILOT_HTTP_PORT"):
         bind("127.0.0.1", api.port)
 
@@ -399,7 +399,7 @@ async def test_stopping_lets_the_request_under_way_end(api: Api) -> None:
 # --- telemetry --------------------------------------------------------------------------------------------------------
 
 
-async def test_the_server_span_is_a_trace_of_its_own_whatever_context_the_request_brings(api: Api, spans: Spans) -> None:
+async def test_rule_top_of_the_trace_the_server_span_is_a_trace_of_its_own_whatever_context_the_request_brings(api: Api, spans: Spans) -> None:
     theirs = "0af7651916cd43dd8448eb211c80319c"
     await api.client.get(
         "/api/runs", headers={"traceparent": f"00-{theirs}-b7ad6b7169203331-00", "baggage": "user=ann@example.org"}

@@ -65,7 +65,7 @@ def render(title: str, points: list[str], link_items: list[tuple[str, str]], wor
 @given(
     hostile, st.lists(hostile, max_size=3), st.lists(st.tuples(hostile, urls), max_size=3), st.lists(hostile, max_size=2), hostile
 )
-def test_nothing_hostile_gets_through(
+def test_rule_loopback_nothing_hostile_gets_through(
     title: str, points: list[str], links: list[tuple[str, str]], words: list[str], filename: str
 ) -> None:
     markdown = render(title, points, links, words, filename)

@@ -89,11 +89,11 @@ def test_an_allow_list_holds_addresses_and_domains(allowed: str, expected: bool)
     assert matches("Grace@Example.org", [allowed]) is expected
 
 
-async def test_from_alone_is_never_trusted(blobs: BlobStore, keys: Keys) -> None:
+async def test_rule_mail_manners_from_alone_is_never_trusted(blobs: BlobStore, keys: Keys) -> None:
     assert not await is_trusted(stored(blobs, MAIL), ["@example.org"], keys.resolve)
 
 
-async def test_an_allow_listed_sender_with_smtp_auth_is_trusted(blobs: BlobStore) -> None:
+async def test_rule_mail_manners_an_allow_listed_sender_with_smtp_auth_is_trusted(blobs: BlobStore) -> None:
     assert await is_trusted(stored(blobs, MAIL, authenticated=True), ["@example.org"])
     assert not await is_trusted(stored(blobs, MAIL, authenticated=True), ["@example.com"])
     assert not await is_trusted(stored(blobs, MAIL, authenticated=True, sender="other@example.org"), ["@example.org"])
@@ -101,7 +101,7 @@ async def test_an_allow_listed_sender_with_smtp_auth_is_trusted(blobs: BlobStore
 
 
 @pytest.mark.parametrize(("domain", "expected"), [("example.org", True), ("evil.example", False), ("sub.example.org", False)])
-async def test_a_dkim_signature_counts_when_its_domain_is_that_of_from(
+async def test_rule_mail_manners_a_dkim_signature_counts_when_its_domain_is_that_of_from(
     blobs: BlobStore, keys: Keys, domain: str, expected: bool
 ) -> None:
     assert await is_trusted(stored(blobs, keys.sign(MAIL, domain)), ["@example.org"], keys.resolve) is expected

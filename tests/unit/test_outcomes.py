@@ -15,7 +15,7 @@ def test_the_documentation_is_what_the_table_says() -> None:
     assert Path("docs/outcomes.md").read_text() == as_markdown(), "make generated"
 
 
-def test_every_state_has_its_row_and_a_state_without_one_is_a_key_error() -> None:
+def test_rule_outcomes_every_state_has_its_row_and_a_state_without_one_is_a_key_error() -> None:
     assert {row_of(state).state for state in get_args(RunState)} == set(get_args(RunState))
     with pytest.raises(KeyError):
         row_of("lost")

@@ -41,7 +41,7 @@ def test_another_value_or_another_key_gives_another_pseudonym() -> None:
     assert Pseudonyms([NEW]).of("a@b.org")[6:] != Pseudonyms([OLD]).of("a@b.org")[6:]
 
 
-def test_candidates_hold_the_pseudonyms_of_retained_keys_so_that_a_key_can_rotate() -> None:
+def test_rule_identity_candidates_hold_the_pseudonyms_of_retained_keys_so_that_a_key_can_rotate() -> None:
     before = Pseudonyms([OLD]).of("ann@example.org")
     assert Pseudonyms([NEW, OLD]).candidates("ann@example.org") == (Pseudonyms([NEW]).of("ann@example.org"), before)
 

@@ -253,7 +253,7 @@ def _known(*values: str) -> KnownValues:
     return known
 
 
-def test_base64_of_a_known_value_is_found_at_every_alignment_and_over_lines() -> None:
+def test_rule_identity_base64_of_a_known_value_is_found_at_every_alignment_and_over_lines() -> None:
     for before in ("", "a", "ab"):
         hidden = base64.encodebytes(f"{before * 1}{'-' * 50} Quarterly figures {'+' * 50}".encode()).decode()
         assert "figures" not in base64.b64decode(scrubbed(hidden, "Quarterly figures").replace(MAIL_TEXT, "")).decode()

@@ -304,7 +304,7 @@ def test_no_known_value_is_left_in_any_place(value: str, encode: Callable[[str],
             assert form not in seen
 
 
-def test_equal_addresses_have_equal_pseudonyms_in_every_encoding() -> None:
+def test_rule_identity_equal_addresses_have_equal_pseudonyms_in_every_encoding() -> None:
     wanted = f"[email:{pseudonym('ann@example.org')}]"
     for encode in (plain, percent, base64_text, encoded_word_b, entities):
         span = exported_span(encode("Ann@Example.org"))

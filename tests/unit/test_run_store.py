@@ -155,7 +155,7 @@ async def test_a_mail_whose_file_is_gone_is_not_accepted(bench: Bench) -> None:
 # --- durability -------------------------------------------------------------------------------------------------------
 
 
-async def test_acceptance_and_delivery_intents_are_synced_and_attempts_are_not(bench: Bench) -> None:
+async def test_rule_durability_acceptance_and_delivery_intents_are_synced_and_attempts_are_not(bench: Bench) -> None:
     modes: list[tuple[str, int]] = []
 
     async def look(name: str, durable: bool) -> None:
@@ -324,7 +324,7 @@ async def test_runs_are_found_by_every_pseudonym_of_a_message_id(bench: Bench) -
 # --- indicators -------------------------------------------------------------------------------------------------------
 
 
-async def test_counts_follow_the_table_of_outcomes(bench: Bench) -> None:
+async def test_rule_outcomes_counts_follow_the_table_of_outcomes(bench: Bench) -> None:
     now = time.time_ns()
     for number, state in enumerate(("success", "partial_success", "uncertain", "failed", "rejected", "cancelled")):
         await bench.accept(f"run-{number}", received=now)
@@ -336,7 +336,7 @@ async def test_counts_follow_the_table_of_outcomes(bench: Bench) -> None:
     assert (counts.overdue, counts.oldest_unfinished_seconds) == ({}, 0.0)
 
 
-async def test_a_dead_pipeline_shows_unfinished_runs_past_their_limit_and_the_age_of_the_oldest(bench: Bench) -> None:
+async def test_rule_indicators_a_dead_pipeline_shows_unfinished_runs_past_their_limit_and_the_age_of_the_oldest(bench: Bench) -> None:
     await bench.accept("run-1", received=time.time_ns() - 100 * 10**9)
     await bench.accept("run-2", received=time.time_ns())
     counts = await asyncio.to_thread(bench.store.counts_now, late_after_seconds=60)
@@ -378,7 +378,7 @@ async def test_an_intent_without_a_result_is_uncertain_and_one_taken_back_is_new
 # --- erasure ----------------------------------------------------------------------------------------------------------
 
 
-async def test_erasing_a_run_takes_its_files_and_leaves_those_that_others_use(bench: Bench) -> None:
+async def test_rule_retention_erasing_a_run_takes_its_files_and_leaves_those_that_others_use(bench: Bench) -> None:
     shared, mine = bench.blobs.put(b"shared"), bench.blobs.put(b"mine")
     await bench.accept("run-1", body=b"one", sender="ann@example.org")
     await bench.accept("run-2", body=b"two")
@@ -436,7 +436,7 @@ async def test_what_nobody_goes_by_erases_nothing(bench: Bench) -> None:
     assert (await bench.store.erase("nobody", ["nobody"], bench.blobs, bench.forget)).runs == 0
 
 
-async def test_retention_erases_old_content_of_ended_runs_and_still_knows_the_mail(bench: Bench) -> None:
+async def test_rule_retention_erases_old_content_of_ended_runs_and_still_knows_the_mail(bench: Bench) -> None:
     for number in range(250):
         await bench.accept(f"old-{number}", body=b"%d" % number, received=5)
         await bench.finish(f"old-{number}")
@@ -516,7 +516,7 @@ def old_file(path: Path, blobs: BlobStore) -> None:
     connection.close()
 
 
-async def test_a_store_of_version_1_is_migrated_with_its_runs_pending(data_dir: Path) -> None:
+async def test_rule_schemas_a_store_of_version_1_is_migrated_with_its_runs_pending(data_dir: Path) -> None:
     pseudonyms.use(pseudonyms.load_pseudonyms(data_dir))
     blobs = BlobStore(data_dir / "blobs")
     old_file(data_dir / "runs.db", blobs)

@@ -143,4 +143,4 @@ def _wait(state: tenacity.RetryCallState, first_wait_seconds: float) -> float:
     asked: float | None = getattr(error, "wait_seconds", None)
     if asked is None:
         return backoff
-    return min(LONGEST_WAIT_SECONDS, max(backoff, asked + random.uniform(0, first_wait_seconds)))  # noqa: S311
+    return min(LONGEST_WAIT_SECONDS, max(backoff, asked + random.uniform(0, first_wait_seconds)))  # noqa: S311  # nosec B311  # jitter
