@@ -25,7 +25,7 @@ from tests.integration.delivery_servers import POINTS, authenticate, breaking_se
 
 DIGEST = Digest(title="Budget", markdown="**words**", html="<p>words</p>", text="words\n.\n..dots\n")
 MAIL = Email(message_id="<original@example.org>", subject="Budget", sender=Address(name="Ann Lee", address="ann.lee@example.org"))
-LOCAL_ADDRESS = "127.0.0.1."
+LOCAL_ADDRESS = "127.1"
 PRIVATE = (
     "ann.lee",
     "bob.ray",
@@ -44,11 +44,13 @@ def options(**more: Any) -> DeliveryOptions:
 
 async def send(
     port: int, *recipients: str, outbox: MemoryOutbox | None = None, run_id: str = "run-1", mail: Email = MAIL, scheme: str = "smtp",
-    **more: Any,
+    verified: bool = True, **more: Any,
 ) -> Delivery:  # fmt: skip
     query = f"?to={','.join(recipients)}" if recipients else ""
     target = parse_target(f"{scheme}://127.0.0.1:{port}{query}")
-    return await deliver(DIGEST, mail, [target], run_id=run_id, outbox=outbox or MemoryOutbox(), options=options(**more))
+    return await deliver(
+        DIGEST, mail, [target], run_id=run_id, outbox=outbox or MemoryOutbox(), options=options(**more), sender_verified=verified
+    )
 
 
 def exported(spans: Spans) -> str:
@@ -95,6 +97,13 @@ async def test_rule_mail_manners_answers_carry_auto_submitted_and_a_null_envelop
 async def test_rule_mail_manners_recipients_are_allow_listed_and_the_others_are_never_mentioned_to_the_server() -> None:
     async with mail_server() as server:
         delivery = await send(server.port, reply_to_sender=True, allowed_recipients=("@example.com",))
+    assert [outcome.outcome for outcome in delivery.outcomes] == ["suppressed"]
+    assert server.asked == []
+
+
+async def test_rule_mail_manners_a_sender_by_from_alone_is_not_answered() -> None:
+    async with mail_server() as server:
+        delivery = await send(server.port, reply_to_sender=True, allowed_recipients=("@example.org",), verified=False)
     assert [outcome.outcome for outcome in delivery.outcomes] == ["suppressed"]
     assert server.asked == []
 

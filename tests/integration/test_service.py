@@ -399,7 +399,9 @@ async def test_stopping_lets_the_request_under_way_end(api: Api) -> None:
 # --- telemetry --------------------------------------------------------------------------------------------------------
 
 
-async def test_rule_top_of_the_trace_the_server_span_is_a_trace_of_its_own_whatever_context_the_request_brings(api: Api, spans: Spans) -> None:
+async def test_rule_top_of_the_trace_the_server_span_is_a_trace_of_its_own_whatever_context_the_request_brings(
+    api: Api, spans: Spans
+) -> None:
     theirs = "0af7651916cd43dd8448eb211c80319c"
     await api.client.get(
         "/api/runs", headers={"traceparent": f"00-{theirs}-b7ad6b7169203331-00", "baggage": "user=ann@example.org"}

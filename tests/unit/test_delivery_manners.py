@@ -23,7 +23,7 @@ def mail(sender: str | None = "ann@example.org", *, reply_to: tuple[str, ...] = 
 
 
 def chosen(email: Email, target: str = "smtp://mail.example.org", **more: object) -> tuple[Recipient, ...]:
-    options = {"configured": (), "allowed": ("@example.org",), "reply_to_sender": True, "own_addresses": ("digest@example.org",)}
+    options = {"configured": (), "allowed": ("@example.org",), "reply_to_sender": True, "own_addresses": ("digest@example.org",), "sender_verified": True}
     return recipients_of(email, parse_target(target), **{**options, **more})  # type: ignore[arg-type]
 
 
@@ -91,6 +91,12 @@ def test_rule_mail_manners_no_relaying_the_mail_names_nobody_but_an_allowed_send
 )  # fmt: skip
 def test_rule_mail_manners_no_relaying_a_route_in_an_address_of_an_allowed_domain_is_refused(address: str) -> None:
     assert why(mail(address)) in ("not an address", "that address asks the server to relay")
+
+
+def test_rule_mail_manners_an_allow_listed_sender_counts_only_when_verified_never_by_from_alone() -> None:
+    assert why(mail(), sender_verified=False) == "neither SMTP AUTH nor DKIM says that the mail is the sender's"
+    assert why(mail(reply_to=("desk@example.org",)), sender_verified=False) is not None
+    assert why(mail(), sender_verified=False, reply_to_sender=False, configured=("ops@example.org",)) is None, "the operator's own"
 
 
 def test_reply_to_is_honoured_over_from_and_has_to_be_allowed_too() -> None:

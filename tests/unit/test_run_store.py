@@ -336,7 +336,9 @@ async def test_rule_outcomes_counts_follow_the_table_of_outcomes(bench: Bench) -
     assert (counts.overdue, counts.oldest_unfinished_seconds) == ({}, 0.0)
 
 
-async def test_rule_indicators_a_dead_pipeline_shows_unfinished_runs_past_their_limit_and_the_age_of_the_oldest(bench: Bench) -> None:
+async def test_rule_indicators_a_dead_pipeline_shows_unfinished_runs_past_their_limit_and_the_age_of_the_oldest(
+    bench: Bench,
+) -> None:
     await bench.accept("run-1", received=time.time_ns() - 100 * 10**9)
     await bench.accept("run-2", received=time.time_ns())
     counts = await asyncio.to_thread(bench.store.counts_now, late_after_seconds=60)

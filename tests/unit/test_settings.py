@@ -19,7 +19,9 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_rule_settings_a_flag_wins_over_otel_over_autopilot_over_the_file_over_the_default(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rule_settings_a_flag_wins_over_otel_over_autopilot_over_the_file_over_the_default(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert Settings.load().service_name == "otel-autopilot"
     file.write_text('service_name = "file"\n')
     assert Settings.load().service_name == "file"
