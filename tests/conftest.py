@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +13,15 @@ import pytest
 
 # Before anything reads them: no test touches the data of the person who runs it.
 _HOME = tempfile.mkdtemp(prefix="autopilot-tests-")
+_OWNER = os.getpid()
+
+
+@atexit.register
+def _clear() -> None:
+    if os.getpid() == _OWNER:  # a forked child leaves it to its parent
+        shutil.rmtree(_HOME, ignore_errors=True)
+
+
 os.environ["XDG_DATA_HOME"] = f"{_HOME}/data"
 os.environ["XDG_CONFIG_HOME"] = f"{_HOME}/config"
 for _name in [name for name in os.environ if name.startswith(("OTEL_", "AUTOPILOT_"))]:

@@ -6,6 +6,7 @@ import time
 
 import pytest
 from opentelemetry import baggage, context, trace
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.trace import StatusCode
 
 from otel_autopilot.telemetry import names
@@ -157,3 +158,32 @@ def test_inject_and_extract_round_trip(spans: Spans) -> None:
 def test_a_carrier_that_is_not_ours_is_refused() -> None:
     with pytest.raises(ValueError, match="expected a W3C traceparent"):
         RunIdentity.from_carrier("r", 0, {})
+
+
+def test_rule_identity_metrics_use_the_keys_of_spans(spans: Spans, metric_reader: InMemoryMetricReader) -> None:
+    run = RunIdentity.new("r", time.time_ns())
+    one_attempt(run)
+    emit_root(run, ended_unix_nano=time.time_ns(), outcome="success", workflow="w", state_name="success")
+    stage, root = spans.one("email"), spans.one("email pipeline")
+    data = metric_reader.get_metrics_data()
+    assert data is not None
+    reported = {
+        metric.name: metric for resource in data.resource_metrics for scope in resource.scope_metrics for metric in scope.metrics
+    }
+    for metric, span_of_it, keys in (
+        (names.STAGE_DURATION, stage, {"autopilot.stage", "autopilot.outcome", "autopilot.workflow"}),
+        (names.STAGE_QUEUE_DURATION, stage, {"autopilot.stage", "autopilot.workflow"}),
+        (names.EMAIL_DURATION, root, {"autopilot.outcome", "autopilot.workflow"}),
+    ):
+        found = [dict(point.attributes) for point in reported[metric.name].data.data_points]
+        assert all(set(attributes) == keys for attributes in found)
+        assert {key: span_of_it.attributes[key] for key in keys} in found
+
+
+def test_rule_top_of_the_trace_it_ends_when_the_last_delivery_does(spans: Spans) -> None:
+    run = RunIdentity.new("r", time.time_ns())
+    one_attempt(run, "delivery")
+    accepted = spans.one("delivery").end_time
+    time.sleep(0.01)  # whatever the process does before it writes the root
+    emit_root(run, ended_unix_nano=accepted, outcome="success", workflow="w", state_name="success")
+    assert spans.one("email pipeline").end_time == accepted
