@@ -14,8 +14,9 @@ from otel_autopilot.pipeline.delivery.targets import Target, parse_target
 from otel_autopilot.pipeline.digest.stage import DigestOptions, ModelOptions, make_digest
 from otel_autopilot.pipeline.email.routing import Routes
 from otel_autopilot.pipeline.email.stage import read_email
+from otel_autopilot.pipeline.email.verify import is_trusted
 from otel_autopilot.pipeline.ingestion.stage import IngestionLimits, ingest
-from otel_autopilot.pipeline.messages import Digest, Email, Ingested, Message
+from otel_autopilot.pipeline.messages import Digest, Email, Ingested, Message, RawEmail
 from otel_autopilot.pipeline.workers import WorkerPool
 from otel_autopilot.settings import Settings
 from otel_autopilot.workflow.walk import Walk
@@ -74,16 +75,24 @@ class BuiltInAgents:
                     _made(run, "email_agent", Email), _made(run, "ingestion_agent", Ingested), pool=self._pool, options=self._digest
                 )
             case "delivery_agent":
+                email = _made(run, "email_agent", Email)
                 return await deliver(
                     _made(run, "digest_agent", Digest),
-                    _made(run, "email_agent", Email),
+                    email,
                     self._targets,
                     run_id=run.identity.run_id,
                     outbox=self._outbox,
                     options=self._delivery,
+                    sender_verified=await self._verified(email, run.raw),
                 )
             case _:
                 raise SettingsError(f"workflow {run.workflow.name}: expected a built-in agent, got {agent!r}")
+
+    async def _verified(self, email: Email, raw: RawEmail) -> bool:
+        """Whether the sender is who From says, where that matters: a DKIM key is looked up in DNS."""
+        if not self._delivery.reply_to_sender or email.sender is None or email.automatic is not None:
+            return False
+        return await is_trusted(raw, (email.sender.address,))
 
 
 def _made(run: Walk, agent: str, kind: type[M]) -> M:

@@ -10,18 +10,25 @@ import sqlite3
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from otel_autopilot.errors import EngineError
+from otel_autopilot.pipeline.blobs import BlobStore
 from otel_autopilot.pipeline.delivery.attempt import new_breakers
 from otel_autopilot.pipeline.delivery.outbox import Known, MemoryOutbox
 from otel_autopilot.pipeline.delivery.stage import DeliveryFailed, DeliveryOptions, deliver
 from otel_autopilot.pipeline.delivery.targets import parse_target
-from otel_autopilot.pipeline.messages import Address, Delivery, Digest, Email
+from otel_autopilot.pipeline.messages import Address, Delivery, Digest, Email, Envelope, RawEmail
+from otel_autopilot.pipeline.workers import WorkerPool
+from otel_autopilot.settings import Settings
 from otel_autopilot.telemetry import pseudonyms
+from otel_autopilot.telemetry.run import RunIdentity
+from otel_autopilot.workflow.agents import BuiltInAgents
+from otel_autopilot.workflow.definition import Workflow
 from otel_autopilot.workflow.run_store import RunStore
+from otel_autopilot.workflow.walk import Walk
 from tests.conftest import Spans
 from tests.integration.delivery_servers import breaking_server, mail_server, web_server
 
@@ -278,6 +285,35 @@ async def test_of_a_file_the_next_process_sees_whether_it_was_written(
     assert (outcome.outcome, outcome.attempts) == ("delivered", 0)
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "digests").rglob("*")} == before
     assert intents(data_dir) == [("delivered",)]
+
+
+# --- as the agents call it --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("authenticated", "sender", "outcome"),
+    [(True, "ann@example.org", "delivered"), (False, "ann@example.org", "suppressed"), (True, "eve@example.org", "suppressed")],
+    ids=["by its sender", "by From alone", "by somebody else"],
+)
+async def test_rule_mail_manners_only_a_sender_whom_smtp_auth_vouches_for_is_answered(
+    tmp_path: Path, authenticated: bool, sender: str, outcome: str
+) -> None:
+    blobs = BlobStore(tmp_path)
+    raw = RawEmail(
+        blob=blobs.put(b"From: ann@example.org\r\nSubject: x\r\n\r\nwords\r\n"),
+        envelope=Envelope(source="smtp", sender=sender, authenticated=authenticated, received_unix_nano=1, stored_unix_nano=2),
+    )
+    async with mail_server() as server:
+        agents = BuiltInAgents(
+            Settings.load(reply_to_sender=True, allowed_recipients=("@example.org",)), pool=cast(WorkerPool, None), blobs=blobs,
+            outbox=MemoryOutbox(), targets=[parse_target(f"smtp://127.0.0.1:{server.port}")],
+        )  # fmt: skip
+        walk = Walk(RunIdentity.new("run-1", 1), raw, cast(Workflow, None))
+        walk.made = {"email_agent": Email(sender=Address(address="ann@example.org")), "digest_agent": DIGEST}
+        delivery = await agents.work("delivery_agent", walk)
+    assert isinstance(delivery, Delivery)
+    assert outcomes(delivery) == [outcome]
+    assert [taken.recipients for taken in server.taken] == ([["ann@example.org"]] if outcome == "delivered" else [])
 
 
 # --- personal data ----------------------------------------------------------------------------------------------------

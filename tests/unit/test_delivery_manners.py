@@ -23,7 +23,13 @@ def mail(sender: str | None = "ann@example.org", *, reply_to: tuple[str, ...] = 
 
 
 def chosen(email: Email, target: str = "smtp://mail.example.org", **more: object) -> tuple[Recipient, ...]:
-    options = {"configured": (), "allowed": ("@example.org",), "reply_to_sender": True, "own_addresses": ("digest@example.org",), "sender_verified": True}
+    options = {
+        "configured": (),
+        "allowed": ("@example.org",),
+        "reply_to_sender": True,
+        "own_addresses": ("digest@example.org",),
+        "sender_verified": True,
+    }
     return recipients_of(email, parse_target(target), **{**options, **more})  # type: ignore[arg-type]
 
 

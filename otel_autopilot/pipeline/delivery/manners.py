@@ -34,11 +34,12 @@ def recipients_of(
     allowed: Sequence[str],
     reply_to_sender: bool,
     own_addresses: Sequence[str],
+    sender_verified: bool,
 ) -> tuple[Recipient, ...]:
     """Who is to get the digest from an SMTP target, and why some of them won't; each address once.
 
-    Whoever the operator named (in the target or the settings) is allowed; anybody else has to be on the allow-list. A target
-    on loopback without recipients mails the local user. ``own_addresses`` are those that mail comes in by or digests come
+    Whoever the operator named (in the target or the settings) is allowed; anybody else has to be on the allow-list, and to have
+    sent the mail: ``sender_verified`` says that SMTP AUTH or DKIM vouches for From, which anybody can write. A target on loopback without recipients mails the local user. ``own_addresses`` are those that mail comes in by or digests come
     from: none of them gets one, and a mail from one of them goes to nobody, for it is a digest that found its way back.
     """
     named = list(target.recipients or configured)
@@ -46,14 +47,14 @@ def recipients_of(
         named = local_recipient()
     chosen = [Recipient(address, is_reply=False, suppressed=_never(email, address, own_addresses)) for address in named]
     if reply_to_sender:
-        chosen += _answers(email, allowed, own_addresses)
+        chosen += _answers(email, allowed, own_addresses, sender_verified=sender_verified)
     unique: dict[str, Recipient] = {}
     for recipient in chosen:
         unique.setdefault(recipient.address.casefold(), recipient)
     return tuple(unique.values())
 
 
-def _answers(email: Email, allowed: Sequence[str], own_addresses: Sequence[str]) -> list[Recipient]:
+def _answers(email: Email, allowed: Sequence[str], own_addresses: Sequence[str], *, sender_verified: bool) -> list[Recipient]:
     people = email.reply_to or ((email.sender,) if email.sender is not None else ())
     answers = []
     for person in people[:MOST_ANSWERS]:
@@ -61,6 +62,8 @@ def _answers(email: Email, allowed: Sequence[str], own_addresses: Sequence[str])
             why: str | None = f"the mail is automatic ({email.automatic}) and must not be answered"
         elif (why := _never(email, person.address, own_addresses)) is None:
             why = _unanswerable(person.address, allowed)
+            if why is None and not sender_verified:
+                why = "neither SMTP AUTH nor DKIM says that the mail is the sender's"
         answers.append(Recipient(person.address, is_reply=True, suppressed=why))
     return answers
 

@@ -41,10 +41,12 @@ class DeliveryFailed(DeliveryError):
 
 
 async def deliver(
-    digest: Digest, email: Email, targets: Sequence[Target], *, run_id: str, outbox: Outbox, options: DeliveryOptions
-) -> Delivery:
+    digest: Digest, email: Email, targets: Sequence[Target], *, run_id: str, outbox: Outbox, options: DeliveryOptions,
+    sender_verified: bool = False,
+) -> Delivery:  # fmt: skip
     """Deliver to every target, side by side; without targets the digest is just kept, and that is a success.
 
+    ``sender_verified`` says that SMTP AUTH or DKIM vouches for the address in From: without it nobody is answered.
     Who is named twice gets it once for each server. Raises DeliveryFailed when every recipient failed; when some did, the
     outcomes say which. What the outbox raises is raised when all that was begun has ended.
     """
@@ -52,7 +54,7 @@ async def deliver(
     outcomes: list[RecipientOutcome] = []
     may_pass = False
     for target in targets:
-        recipients = _recipients(target, email, options)
+        recipients = _recipients(target, email, options, sender_verified)
         if not recipients:
             outcomes.append(_nobody(target, options))
         for recipient in recipients:
@@ -70,12 +72,12 @@ async def deliver(
     return Delivery(outcomes=tuple(outcomes))
 
 
-def _recipients(target: Target, email: Email, options: DeliveryOptions) -> Sequence[Recipient | None]:
+def _recipients(target: Target, email: Email, options: DeliveryOptions, sender_verified: bool) -> Sequence[Recipient | None]:
     if target.kind != "smtp":
         return [None]
     return recipients_of(
         email, target, configured=options.recipients, allowed=options.allowed_recipients, reply_to_sender=options.reply_to_sender,
-        own_addresses=(options.sender, *options.own_addresses),
+        own_addresses=(options.sender, *options.own_addresses), sender_verified=sender_verified,
     )  # fmt: skip
 
 

@@ -22,6 +22,8 @@ from otel_autopilot.telemetry.spans import set_attributes
 
 #: Answers besides 5xx that may be another next time: Request Timeout, Too Early, Too Many Requests.
 _MAY_PASS = frozenset({408, 425, 429})
+#: Share of a try's time that connecting, and then the TLS handshake, may take: cut short from outside, the library leaks its socket.
+_CONNECT_SHARE = 0.45
 
 
 def body_of(digest: Digest, run_id: str) -> bytes:
@@ -60,7 +62,10 @@ async def post(digest: Digest, target: Target, options: DeliveryOptions, run_id:
         async with asyncio.timeout(options.timeout_seconds):
             # A bare transport: a client would log each URL, secrets and all, and could follow redirects.
             async with httpx.AsyncHTTPTransport(trust_env=False) as transport:
-                request = httpx.Request("POST", target.url, content=content(), headers=_headers(body, options, run_id))
+                request = httpx.Request(
+                    "POST", target.url, content=content(), headers=_headers(body, options, run_id),
+                    extensions={"timeout": {"connect": options.timeout_seconds * _CONNECT_SHARE}},
+                )  # fmt: skip
                 response = await transport.handle_async_request(request)
                 try:
                     set_attributes(current, {names.HTTP_STATUS: response.status_code})
