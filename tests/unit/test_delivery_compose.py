@@ -166,3 +166,9 @@ def test_traceparent_goes_to_allow_listed_domains_only(spans: Spans, to: str, do
 def test_a_sender_that_is_no_address_is_a_setting_that_is_wrong() -> None:
     with pytest.raises(SettingsError, match="AUTOPILOT_DIGEST_FROM: expected an address such as"):
         DeliveryOptions(sender="digest@example.org\r\nBcc: victim@example.org")
+
+
+def test_a_recipient_in_the_settings_that_is_no_address_is_a_setting_that_is_wrong_and_not_repeated() -> None:
+    with pytest.raises(SettingsError, match=r"AUTOPILOT_DIGEST_RECIPIENTS: expected addresses .*, got 2 that are none") as raised:
+        DeliveryOptions(recipients=("ops@example.org", "ann.lee", "Bob <bob@example.org>"))
+    assert "ann" not in str(raised.value)

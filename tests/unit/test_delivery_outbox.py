@@ -84,3 +84,14 @@ async def test_the_window_of_the_rate_slides(outbox: Outbox, monkeypatch: pytest
         now[0] = start + minute * WINDOW_NANOSECONDS // 60
         answers.append(await outbox.intend(f"run-{number}", "smtp://a", ANN, hourly_limit=2))
     assert answers == ["new", "new", "suppressed", "new", "suppressed", "new"]
+
+
+async def test_the_rate_holds_between_processes_that_share_the_database(data_dir: Path) -> None:
+    """Two connections stand for two processes: what keeps them apart is the database's own lock."""
+    stores = [await RunStore.open(data_dir / "runs.db") for _ in range(2)]
+    known = await asyncio.gather(
+        *(stores[number % 2].outbox.intend(f"run-{number}", "smtp://a", ANN, hourly_limit=5) for number in range(40))
+    )
+    assert sorted(known) == ["new"] * 5 + ["suppressed"] * 35
+    for store in stores:
+        await store.close()

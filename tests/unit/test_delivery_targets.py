@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from otel_autopilot.errors import SettingsError
 from otel_autopilot.pipeline.delivery import targets
@@ -132,3 +135,30 @@ def test_a_user_without_a_name_has_no_local_mailbox(monkeypatch: pytest.MonkeyPa
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr("os.getuid", lambda: 4_000_000_001)
     assert targets.local_recipient() == []
+
+
+def said_of(text: str) -> str:
+    """The error, or nothing when it is a target."""
+    try:
+        parse_target(text)
+    except SettingsError as error:
+        return f"{error} {error.__cause__}"
+    return ""
+
+
+@pytest.mark.parametrize("text", ["smtp://grace:pa55word", "smtp://grace:pa55word@h\u2100st", "https://grace:pa55word@[::1/hook"])
+def test_a_url_that_can_not_be_read_is_not_repeated(text: str) -> None:
+    assert "host or port can't be read" in said_of(text)
+    assert "pa55word" not in said_of(text)
+
+
+@given(st.text(max_size=40), st.sampled_from(["smtp", "smtps", "https", "http", "file", "ftp", ""]), st.text(max_size=40))
+def test_whatever_is_written_is_a_target_or_a_setting_that_is_wrong_and_a_password_shows_in_neither(
+    before: str, scheme: str, after: str
+) -> None:
+    text = f"{before}{scheme}://grace:pa55word@{after}"
+    shown = ""
+    with contextlib.suppress(SettingsError):
+        target = parse_target(text)
+        shown = "" if target.path is not None else repr(target) + target.key
+    assert "pa55word" not in shown + said_of(text)

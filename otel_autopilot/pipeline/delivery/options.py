@@ -17,7 +17,7 @@ from otel_autopilot.pipeline.delivery.attempt import new_breakers
 class DeliveryOptions:
     """Options of all targets; the breakers are shared by the runs that share these options.
 
-    Raises SettingsError for a sender that is no address and for a webhook secret that can't be read.
+    Raises SettingsError for a sender or recipient that is no address and for a webhook secret that can't be read.
     """
 
     sender: str = "digest@localhost"
@@ -48,6 +48,10 @@ class DeliveryOptions:
     def __post_init__(self) -> None:
         if not is_address(self.sender):
             raise SettingsError("AUTOPILOT_DIGEST_FROM: expected an address such as digest@example.org, got something else")
+        if wrong := sum(not is_address(recipient) for recipient in self.recipients):
+            raise SettingsError(
+                f"AUTOPILOT_DIGEST_RECIPIENTS: expected addresses such as ops@example.org, got {wrong} that are none"
+            )
         self.webhook_key()
 
     def webhook_key(self) -> bytes | None:

@@ -57,8 +57,8 @@ def parse_target(text: str) -> Target:
     try:
         parts = urlsplit(stripped)
         host, port = parts.hostname or "", parts.port
-    except ValueError as error:
-        raise SettingsError(f"delivery target: {_EXPECTED}, got a URL that can't be read: {error}") from error
+    except ValueError:  # its text repeats host and port, where a password may stand by mistake
+        raise SettingsError(f"delivery target: {_EXPECTED}, got a URL whose host or port can't be read") from None
     shown = f"{parts.scheme}://" + (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
     if parts.scheme == "file":
         if host not in ("", "localhost"):
