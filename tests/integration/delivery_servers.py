@@ -171,14 +171,16 @@ async def breaking_server(point: str, *, times: int = 1_000_000, stall: bool = F
 
 
 @contextlib.asynccontextmanager
-async def _stream_server(serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]) -> AsyncIterator[int]:
+async def _stream_server(
+    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], ssl_context: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
     tasks: set[asyncio.Task[None]] = set()
 
     def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.ensure_future(serve(reader, writer))
         tasks.add(task)  # type: ignore[arg-type]
 
-    server = await asyncio.start_server(begin, "127.0.0.1", 0)
+    server = await asyncio.start_server(begin, "127.0.0.1", 0, ssl=ssl_context)
     try:
         yield int(server.sockets[0].getsockname()[1])
     finally:
@@ -241,10 +243,10 @@ class WebServer:
 
 
 @contextlib.asynccontextmanager
-async def web_server() -> AsyncIterator[WebServer]:
+async def web_server(ssl_context: ssl.SSLContext | None = None) -> AsyncIterator[WebServer]:
     """A running `WebServer`."""
     web = WebServer()
-    async with _stream_server(web.serve) as port:
+    async with _stream_server(web.serve, ssl_context) as port:
         web.port = port
         try:
             yield web

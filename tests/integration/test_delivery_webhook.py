@@ -6,13 +6,18 @@ import base64
 import hashlib
 import hmac
 import json
+import shutil
+import ssl
+import subprocess
 import time
 from email.utils import formatdate
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from otel_autopilot.errors import SettingsError
+from otel_autopilot.pipeline.delivery import tls
 from otel_autopilot.pipeline.delivery.attempt import new_breakers
 from otel_autopilot.pipeline.delivery.outbox import MemoryOutbox
 from otel_autopilot.pipeline.delivery.stage import DeliveryFailed, DeliveryOptions, deliver
@@ -225,3 +230,28 @@ async def test_a_host_that_takes_the_connection_and_never_shakes_hands_was_sent_
             )
         silent.release.set()
     assert raised.value.retryable
+
+
+async def test_an_https_webhook_is_posted_to_where_its_certificate_is_vouched_for_and_nowhere_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", tmp_path / "key.pem", "-out", tmp_path / "cert.pem",
+         "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    tls.for_webhooks.cache_clear()
+    async with web_server(ssl_context=context) as web:
+        target = parse_target(f"https://localhost:{web.port}/hook")
+        with pytest.raises(DeliveryFailed, match="can't be reached"):
+            await deliver(DIGEST, Email(), [target], run_id="run-1", outbox=MemoryOutbox(), options=options(attempts=1))
+        assert web.requests == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
+        tls.for_webhooks.cache_clear()
+        await deliver(DIGEST, Email(), [target], run_id="run-1", outbox=MemoryOutbox(), options=options(attempts=1))
+    tls.for_webhooks.cache_clear()
+    assert len(web.requests) == 1

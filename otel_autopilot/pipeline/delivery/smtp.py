@@ -13,11 +13,13 @@ from email.message import EmailMessage
 import aiosmtplib
 from opentelemetry.trace import Span
 
+from otel_autopilot.pipeline.delivery import tls
 from otel_autopilot.pipeline.delivery.addresses import same, with_ascii_domain
 from otel_autopilot.pipeline.delivery.attempt import Refused, Uncertain
 from otel_autopilot.pipeline.delivery.manners import Recipient
 from otel_autopilot.pipeline.delivery.options import DeliveryOptions
 from otel_autopilot.pipeline.delivery.targets import Target, is_loopback
+from otel_autopilot.pipeline.threads import in_thread
 from otel_autopilot.telemetry import names
 from otel_autopilot.telemetry.spans import set_attributes
 
@@ -35,7 +37,7 @@ async def send_mail(mail: EmailMessage, target: Target, recipient: Recipient, op
     server that has seen the last line may have taken the mail. Neither quotes an address.
     """
     envelope = _Envelope(options.sender, recipient)
-    client = _client(target, options)
+    client = _client(target, options, await in_thread(tls.for_smtp, loopback=is_loopback(target.host)))
     sent = False
     try:
         async with asyncio.timeout(options.timeout_seconds):
@@ -94,15 +96,10 @@ class _Envelope:
         await client.rcpt(self.recipient, encoding=encoding)
 
 
-def _client(target: Target, options: DeliveryOptions) -> aiosmtplib.SMTP:
-    loopback = is_loopback(target.host)
-    context = ssl.create_default_context()
-    if loopback:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE  # a loopback server has no name that a certificate could carry
+def _client(target: Target, options: DeliveryOptions, context: ssl.SSLContext) -> aiosmtplib.SMTP:
     return aiosmtplib.SMTP(
         hostname=target.host, port=target.port, use_tls=target.tls, start_tls=_start_tls(target, options), tls_context=context,
-        timeout=options.timeout_seconds, local_hostname="localhost" if loopback else socket.gethostname(),
+        timeout=options.timeout_seconds, local_hostname="localhost" if is_loopback(target.host) else socket.gethostname(),
     )  # fmt: skip
 
 

@@ -13,10 +13,12 @@ from email.utils import parsedate_to_datetime
 import httpx
 from opentelemetry.trace import Span
 
+from otel_autopilot.pipeline.delivery import tls
 from otel_autopilot.pipeline.delivery.attempt import Refused, Uncertain
 from otel_autopilot.pipeline.delivery.options import DeliveryOptions
 from otel_autopilot.pipeline.delivery.targets import Target
 from otel_autopilot.pipeline.messages import Digest
+from otel_autopilot.pipeline.threads import in_thread
 from otel_autopilot.telemetry import names
 from otel_autopilot.telemetry.spans import set_attributes
 
@@ -61,7 +63,7 @@ async def post(digest: Digest, target: Target, options: DeliveryOptions, run_id:
     try:
         async with asyncio.timeout(options.timeout_seconds):
             # A bare transport: a client would log each URL, secrets and all, and could follow redirects.
-            async with httpx.AsyncHTTPTransport(trust_env=False) as transport:
+            async with httpx.AsyncHTTPTransport(verify=await in_thread(tls.for_webhooks), trust_env=False) as transport:
                 request = httpx.Request(
                     "POST", target.url, content=content(), headers=_headers(body, options, run_id),
                     extensions={"timeout": {"connect": options.timeout_seconds * _CONNECT_SHARE}},
