@@ -453,3 +453,16 @@ def test_a_servers_words_are_shown_without_addresses(said: str, shown: str) -> N
 def test_an_error_of_ours_has_no_cause_that_could_be_exported() -> None:
     error = Refused("no", retryable=False)
     assert error.__cause__ is None
+
+
+@pytest.mark.parametrize(("domains", "carried"), [((), False), (("example.com",), False), (("example.org",), True)])
+async def test_rule_trust_outgoing_mail_carries_the_trace_of_its_try_to_allow_listed_domains_only(
+    spans: Spans, domains: tuple[str, ...], carried: bool
+) -> None:
+    async with mail_server() as server:
+        server.answers["bob.ray@example.org"] = ["451 later"]
+        await send(server.port, "bob.ray@example.org", trace_header_domains=domains)
+    header = email.message_from_bytes(server.taken[0].content)["traceparent"]
+    second = spans.named("smtp send")[-1].context
+    assert second is not None
+    assert (header or "")[:53] == (f"00-{second.trace_id:032x}-{second.span_id:016x}-" if carried else "")

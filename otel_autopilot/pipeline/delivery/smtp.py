@@ -45,7 +45,7 @@ async def send_mail(mail: EmailMessage, target: Target, recipient: Recipient, op
             if options.smtp_user:
                 await client.login(options.smtp_user, options.smtp_password or "")
             await envelope.announce(client)
-            content = _content(mail, utf8=envelope.needs_utf8)
+            content = await in_thread(_content, mail, utf8=envelope.needs_utf8)
             start = await client.execute_command(b"DATA")
             if start.code != aiosmtplib.SMTPStatus.start_input:
                 raise aiosmtplib.SMTPDataError(start.code, start.message)

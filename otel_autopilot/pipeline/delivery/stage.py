@@ -200,7 +200,7 @@ class _Job:
         """One try. What is known not to have been taken, and may be taken later, has no intent from then on."""
         try:
             if self.recipient is not None:
-                mail = compose(self.digest, self.email, self.recipient, run_id=self.run_id, options=self.options)
+                mail = await in_thread(compose, self.digest, self.email, self.recipient, run_id=self.run_id, options=self.options)
                 await send_mail(mail, self.target, self.recipient, self.options, current)
             elif self.target.path is None:
                 await post(self.digest, self.target, self.options, self.run_id, current)
