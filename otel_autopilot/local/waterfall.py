@@ -214,7 +214,7 @@ def _facts(node: Node) -> str:
         value = node.span.attributes.get(key)
         if value not in (None, "", 0, "default"):
             shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) and after else str(value)
-            told.append(f"{before}{shown}{' ' + after if after else ''}")
+            told.append(f"{before}{shown}{' ' + (after.removesuffix('s') if value == 1 else after) if after else ''}")
     return ", ".join(told)
 
 

@@ -20,6 +20,7 @@ from opentelemetry.util.types import AttributeValue
 
 from otel_autopilot.telemetry import ids, instruments, known_values, names
 from otel_autopilot.telemetry.holding import HOLD, holding
+from otel_autopilot.telemetry.known_values import KnownValues
 from otel_autopilot.telemetry.propagation import parse_traceparent
 from otel_autopilot.telemetry.spans import attributes_of, fail, tracer
 
@@ -99,7 +100,7 @@ def attempt(
     ready_unix_nano: int,
     started_unix_nano: int,
     executor: str = "",
-    known: known_values.KnownValues | None = None,
+    known: KnownValues | None = None,
 ) -> Iterator[Span]:
     """The span of one attempt at a stage, below the root; its inner spans are exported when it ends.
 
@@ -180,7 +181,7 @@ def emit_root(
     error: tuple[str, str] | None = None,
     values: Mapping[names.Attribute, AttributeValue | None] | None = None,
     links: Sequence[Link] = (),
-    known: known_values.KnownValues | None = None,
+    known: KnownValues | None = None,
 ) -> None:
     """The root span with its promised ids, and ``autopilot.email.duration``.
 
@@ -207,6 +208,18 @@ def emit_root(
     finally:
         otel_context.detach(token)
     instruments.record_duration(names.EMAIL_DURATION, (ended - run.started_unix_nano) / 1e9, outcome=outcome, workflow=workflow)
+
+
+@contextmanager
+def logs_of(run: RunIdentity, span_id: int | None = None, known: KnownValues | None = None) -> Iterator[None]:
+    """What is logged in this block belongs to the span of this id (default: the root), though that isn't the current one."""
+    context = SpanContext(run.trace_id, span_id or run.root_span_id, is_remote=False, trace_flags=run.context.trace_flags)
+    token = otel_context.attach(_below(context))
+    try:
+        with known_values.attach(known):
+            yield
+    finally:
+        otel_context.detach(token)
 
 
 def _below(parent: SpanContext | None) -> otel_context.Context:

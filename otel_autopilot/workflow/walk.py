@@ -191,6 +191,10 @@ class Walker:
                 ready_unix_nano=lost.ready_unix_nano, started_unix_nano=lost.started_unix_nano,
                 lost_unix_nano=lost.ended_unix_nano or started, executor=lost.executor_id,
             )  # fmt: skip
+            with run_trace.logs_of(run, int(lost.span_id, 16), walk.known):
+                logger.bind(stage=stage, attempt=lost.number).warning(
+                    "attempt {} at {} was lost: its process died", lost.number, stage
+                )
         result: dict[str, Any] = {}
         outcome = "failed"
         try:
@@ -210,7 +214,6 @@ class Walker:
                     result["blob"] = (await in_thread(self._blobs.put, content.encode())).sha256
                 else:
                     result["message"] = content
-                logger.bind(stage=stage, attempt=begun.number).info("{} done", stage)
             outcome = "success"
         except (StageError, WorkError) as error:
             rejected = getattr(error, "rejected", False)
@@ -219,8 +222,14 @@ class Walker:
                 "error": {"type": type(error).__qualname__, "message": str(error), "stage": stage, "rejected": rejected},
                 "retryable": getattr(error, "retryable", False),
             }
+            again = result["retryable"] and number < self._attempts
+            with run_trace.logs_of(run, span_id, walk.known):
+                logger.bind(stage=stage, attempt=begun.number).warning(
+                    "{} {}: {}{}", stage, outcome, type(error).__qualname__, "; it will be tried again" if again else ""
+                )
         except Exception as error:  # noqa: BLE001  # a fault of ours fails this run, with its trace, and no other
-            logger.opt(exception=error).error("{} failed unexpectedly", stage)
+            with run_trace.logs_of(run, span_id, walk.known):
+                logger.bind(stage=stage, attempt=begun.number).opt(exception=error).error("{} failed unexpectedly", stage)
             kind = type(error).__qualname__
             result = {
                 "error": {"type": kind, "message": f"unexpected {kind} in {stage}", "stage": stage, "rejected": False},
@@ -314,6 +323,9 @@ def emit_root(walk: Walk, finished: Finished) -> None:
             names.EMAIL_CONFLICT: walk.conflict or None,
         },
     )
+    with run_trace.logs_of(walk.identity, known=walk.known):
+        seconds = (finished.ended_unix_nano - walk.identity.started_unix_nano) / 1e9
+        logger.bind(run=walk.identity.run_id, state=finished.state).info("{} after {:.3f} s", finished.state, seconds)
 
 
 def current_link() -> tuple[Link, ...]:
