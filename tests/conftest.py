@@ -50,6 +50,10 @@ class Spans:
         """In the order of export."""
         return list(self._exporter.get_finished_spans())
 
+    def clear(self) -> None:
+        """Forget them."""
+        self._exporter.clear()
+
     def named(self, name: str) -> list[ReadableSpan]:
         """Those of this name."""
         return [span for span in self.all if span.name == name]

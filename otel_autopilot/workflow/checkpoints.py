@@ -7,6 +7,9 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+#: Runs named in one statement; SQLite takes some thousand values.
+AT_ONCE = 500
+
 
 def forget_checkpoints(database: Path, run_ids: Sequence[str]) -> int:
     """Delete the workflows of these runs, and with them their checkpoints, from an engine that may be running or not.
@@ -24,8 +27,11 @@ def forget_checkpoints(database: Path, run_ids: Sequence[str]) -> int:
             tables.reflect(connection)
             removed = 0
             for table in reversed(tables.sorted_tables):
-                if "workflow_uuid" in table.columns:
-                    gone = connection.execute(table.delete().where(table.columns["workflow_uuid"].in_(run_ids)))
+                if "workflow_uuid" not in table.columns:
+                    continue
+                for first in range(0, len(run_ids), AT_ONCE):
+                    some = run_ids[first : first + AT_ONCE]
+                    gone = connection.execute(table.delete().where(table.columns["workflow_uuid"].in_(some)))
                     removed += gone.rowcount if table.name == "workflow_status" else 0
             return removed
     finally:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import sqlalchemy as sa
-from dbos import DBOS, DBOSConfig, SetWorkflowID
+from dbos import DBOS, DBOSConfig, SetWorkflowID, WorkflowStatus
 from dbos._serialization import Serializer
 from loguru import logger
 from opentelemetry.trace import Link
@@ -46,6 +46,8 @@ CHECKPOINT_VERSION = "checkpoints-1"
 EXECUTOR_THREADS = 2
 #: Runs accepted in this process whose work is kept in memory until they start; beyond that it is read from the run store.
 FRESH_RUNS = 1_000
+#: After this a run whose databases could not be written begins anew, in seconds.
+AGAIN_SECONDS = 30.0
 
 
 class JsonSerializer(Serializer):
@@ -153,9 +155,7 @@ class Engine:
         _running = self
         DBOS(config=config)
         DBOS.launch()
-        await self._warn_of_other_versions()
-        for run_id in await self.store.unstarted():
-            self._enqueue(run_id)
+        await self._take_up()
         self._dispatchers = [
             asyncio.create_task(self._dispatch(), name=f"autopilot-dispatch-{number}")
             for number in range(self._max_concurrent_runs)
@@ -254,8 +254,23 @@ class Engine:
         handle.flush()
         self._lock = handle
 
-    async def _warn_of_other_versions(self) -> None:
+    async def _take_up(self) -> None:
+        """Start what was accepted and is neither finished nor being recovered by DBOS.
+
+        That is what never started, and what is stranded: only DBOS's database is synced at every step, so after a power failure
+        it may know of an end that the run store lost; and a run whose databases could not be written has failed in DBOS alone.
+        Stranded runs begin anew: what was delivered is in the outbox, and is not sent again.
+        """
         pending = await DBOS.list_workflows_async(status=["PENDING", "ENQUEUED"], load_input=False, load_output=False)
+        self._warn_of_other_versions(pending)
+        recovered = {item.workflow_id for item in pending}
+        left = [run_id for run_id in await self.store.unfinished() if run_id not in recovered]
+        await in_thread(self.forget, sorted(set(left) - set(await self.store.unstarted())))
+        for run_id in left:
+            self._enqueue(run_id)
+
+    @staticmethod
+    def _warn_of_other_versions(pending: Sequence[WorkflowStatus]) -> None:
         others = sorted({str(item.app_version) for item in pending if item.app_version != CHECKPOINT_VERSION})
         if others:
             message = f"runs of checkpoint format {', '.join(others)} are pending; this release reads {CHECKPOINT_VERSION}"
@@ -264,6 +279,11 @@ class Engine:
 
     def _enqueue(self, run_id: str) -> None:
         self._waiting.put_nowait(run_id)
+
+    def _begin_anew(self, run_id: str) -> None:
+        if not self.draining:  # else the next start takes it up
+            task = asyncio.create_task(in_thread(self.forget, [run_id]), name="autopilot-begin-anew")
+            task.add_done_callback(lambda done: self._enqueue(run_id))
 
     def _enter(self, run_id: str) -> None:
         self._active.add(run_id)
@@ -287,7 +307,8 @@ class Engine:
             except asyncio.CancelledError:
                 raise
             except Exception as error:  # noqa: BLE001  # one run's fault; the dispatcher goes on with the next
-                logger.opt(exception=error).error("run {} could not be finished", run_id)
+                logger.opt(exception=error).error("run {} could not be finished; it begins anew in {} s", run_id, AGAIN_SECONDS)
+                asyncio.get_running_loop().call_later(AGAIN_SECONDS, self._begin_anew, run_id)
             finally:
                 self._leave(run_id)
 

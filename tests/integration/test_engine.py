@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -284,3 +285,46 @@ async def test_while_draining_no_mail_is_taken_and_what_waits_starts_with_the_ne
         assert waiting.state == "created"
     async with engine_on(data_dir, Agents()) as engine:
         assert (await finished(engine, second.run_id)).state == "success"
+
+
+async def test_a_run_whose_end_the_run_store_lost_is_taken_up_again_at_the_next_start(data_dir: Path, spans: Spans) -> None:
+    """As after a power failure: only the engine's own database is synced at each step."""
+    async with engine_on(data_dir, Agents()) as engine:
+        run_id = (await engine.accept(raw(data_dir))).run_id
+        assert (await finished(engine, run_id)).state == "success"
+    with closing(sqlite3.connect(data_dir / "runs.db")) as database, database:
+        database.execute("UPDATE runs SET state = 'running', finished_unix_nano = NULL")
+    spans.clear()
+    async with engine_on(data_dir, Agents()) as engine:
+        assert (await finished(engine, run_id)).state == "success"
+    assert spans.one("email pipeline").attributes["autopilot.run.id"] == run_id
+
+
+async def test_a_run_that_began_and_that_the_engine_lost_is_taken_up_again_at_the_next_start(data_dir: Path, spans: Spans) -> None:
+    async with engine_on(data_dir, Agents()) as engine:
+        run_id = (await engine.accept(raw(data_dir))).run_id
+        await finished(engine, run_id)
+        engine.forget([run_id])
+    with closing(sqlite3.connect(data_dir / "runs.db")) as database, database:
+        database.execute("UPDATE runs SET state = 'running', finished_unix_nano = NULL")
+    agents = Agents()
+    async with engine_on(data_dir, agents) as engine:
+        assert (await finished(engine, run_id)).state == "success"
+    assert len(agents.calls) == 4
+
+
+async def test_a_run_that_could_not_be_written_begins_anew(data_dir: Path, spans: Spans, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("otel_autopilot.workflow.engine.AGAIN_SECONDS", 0.05)
+    async with engine_on(data_dir, Agents()) as engine:
+        finish, failed = engine.store.finish, asyncio.Event()
+
+        async def full(*given: object, **named: object) -> bool:
+            monkeypatch.setattr(engine.store, "finish", finish)
+            failed.set()
+            raise EngineError("disk full")
+
+        monkeypatch.setattr(engine.store, "finish", full)
+        run_id = (await engine.accept(raw(data_dir))).run_id
+        run = await finished(engine, run_id)
+    assert failed.is_set()
+    assert run.state == "success"
