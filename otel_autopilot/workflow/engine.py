@@ -126,6 +126,7 @@ class Engine:
         self._lock: IO[str] | None = None
         self._waiting: asyncio.Queue[str] = asyncio.Queue()
         self._fresh: dict[str, Work] = {}
+        self._beginning_anew: set[asyncio.Task[None]] = set()
         self._dispatchers: list[asyncio.Task[None]] = []
         self._active: set[str] = set()
         self._idle = asyncio.Event()
@@ -209,9 +210,10 @@ class Engine:
         """
         global _running
         self.draining = True
-        for task in self._dispatchers:
+        tasks = [*self._dispatchers, *self._beginning_anew]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._dispatchers, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await in_thread(DBOS.destroy)
         # DBOS made its own pool the loop's default and has shut it down: others still want to write.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
@@ -280,10 +282,16 @@ class Engine:
     def _enqueue(self, run_id: str) -> None:
         self._waiting.put_nowait(run_id)
 
-    def _begin_anew(self, run_id: str) -> None:
-        if not self.draining:  # else the next start takes it up
-            task = asyncio.create_task(in_thread(self.forget, [run_id]), name="autopilot-begin-anew")
-            task.add_done_callback(lambda done: self._enqueue(run_id))
+    async def _begin_anew(self, run_id: str) -> None:
+        while True:
+            await asyncio.sleep(AGAIN_SECONDS)
+            try:
+                await in_thread(self.forget, [run_id])
+            except sa.exc.SQLAlchemyError as error:
+                logger.warning("run {} can't begin anew yet: {}", run_id, type(error).__qualname__)
+            else:
+                self._enqueue(run_id)
+                return
 
     def _enter(self, run_id: str) -> None:
         self._active.add(run_id)
@@ -308,7 +316,9 @@ class Engine:
                 raise
             except Exception as error:  # noqa: BLE001  # one run's fault; the dispatcher goes on with the next
                 logger.opt(exception=error).error("run {} could not be finished; it begins anew in {} s", run_id, AGAIN_SECONDS)
-                asyncio.get_running_loop().call_later(AGAIN_SECONDS, self._begin_anew, run_id)
+                task = asyncio.create_task(self._begin_anew(run_id), name="autopilot-begin-anew")
+                self._beginning_anew.add(task)
+                task.add_done_callback(self._beginning_anew.discard)
             finally:
                 self._leave(run_id)
 
