@@ -98,12 +98,13 @@ def show(
 def list_(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many.")] = 20,
     outcome: Annotated[str | None, typer.Option("--outcome", help="Only success, failed or rejected.")] = None,
+    everything: Annotated[bool, typer.Option("--all", "-a", help="Other traces too, such as those of API requests.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the latest traces in the embedded store."""
+    """List the latest emails in the embedded store."""
     from otel_autopilot.cli.show import list_traces
 
-    raise typer.Exit(list_traces(limit=limit, outcome=outcome, as_json=as_json))
+    raise typer.Exit(list_traces(limit=limit, outcome=outcome, everything=everything, as_json=as_json))
 
 
 @app.command(epilog="Example: `otel-autopilot serve --deliver-to digests/ --watch ~/Maildir`")

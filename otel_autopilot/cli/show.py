@@ -39,9 +39,9 @@ def show(key: str, *, as_json: bool) -> int:
     return 0
 
 
-def list_traces(*, limit: int, outcome: str | None, as_json: bool) -> int:
-    """List the latest traces."""
-    rows = _store().latest(limit=limit, outcome=outcome)
+def list_traces(*, limit: int, outcome: str | None, everything: bool, as_json: bool) -> int:
+    """List the latest emails, or with ``everything`` the latest traces of whatever kind."""
+    rows = _store().latest(limit=limit, outcome=outcome, emails=not everything)
     if as_json:
         for row in rows:
             sys.stdout.write(json.dumps(row.to_json(), ensure_ascii=False) + "\n")

@@ -248,9 +248,12 @@ class TraceStore:
                     found[trace_id.hex()] = start
         return sorted(found, key=lambda trace_id: -found[trace_id])
 
-    def latest(self, *, limit: int = 20, outcome: str | None = None) -> list[TraceSummary]:
-        """The newest traces."""
-        where, values = ("WHERE outcome = ?", (outcome, limit)) if outcome is not None else ("", (limit,))
+    def latest(self, *, limit: int = 20, outcome: str | None = None, emails: bool = False) -> list[TraceSummary]:
+        """The newest traces; with ``emails`` only those of emails, without server spans and whatever else is a trace of its own."""
+        conditions = ["outcome = ?"] if outcome is not None else []
+        conditions += ["(run_id IS NOT NULL OR outcome IS NOT NULL OR stages IS NOT NULL)"] if emails else []
+        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+        values = (outcome, limit) if outcome is not None else (limit,)
         with self._lock:
             rows = (
                 self._own()

@@ -12,6 +12,7 @@ from typing import Any
 
 from loguru import logger
 from opentelemetry.trace import SpanKind
+from sqlalchemy.exc import SQLAlchemyError
 
 from otel_autopilot.errors import AutopilotError
 from otel_autopilot.pipeline.blobs import BlobStore
@@ -34,6 +35,8 @@ from otel_autopilot.workflow.runs import Accepted
 
 #: How often mail older than its retention is looked for, in seconds.
 RETENTION_INTERVAL_SECONDS = 3600.0
+#: Limit of the last export before the run store is closed, in seconds.
+FLUSH_SECONDS = 5.0
 
 
 class Application:
@@ -63,6 +66,8 @@ class Application:
         blobs = BlobStore(settings.blobs_dir)
         store = await RunStore.open(settings.runs_db)
         stack.push_async_callback(store.close)
+        if self._telemetry is not None:
+            stack.push_async_callback(in_thread, self._telemetry.flush, FLUSH_SECONDS)  # the last counts, while they can be read
         pool = await stack.enter_async_context(
             WorkerPool(
                 processes=settings.worker_processes,
@@ -138,9 +143,12 @@ class Application:
     async def _retain(self, store: RunStore, blobs: BlobStore) -> None:
         while True:
             before = time.time_ns() - int(self._settings.retention_mail_days * 86_400 * 1e9)
-            erased = await store.expire(before, blobs, self.engine.forget)
-            if erased.runs:
-                logger.info("erased the mail of {} runs past its retention", erased.runs)
+            try:
+                erased = await store.expire(before, blobs, self.engine.forget)
+                if erased.runs:
+                    logger.info("erased the mail of {} runs past its retention", erased.runs)
+            except (OSError, AutopilotError, SQLAlchemyError) as error:
+                logger.error("mail past its retention could not be erased: {}", type(error).__qualname__)
             await asyncio.sleep(RETENTION_INTERVAL_SECONDS)
 
 

@@ -6,7 +6,7 @@ neither start over with a process nor miss what happened in another one. Every s
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from opentelemetry import metrics
 from opentelemetry.metrics import CallbackOptions, Observation
@@ -25,16 +25,19 @@ def observe_runs(store: RunStore, *, late_after_seconds: float) -> None:
     def counts() -> Counts:
         return store.counts_now(late_after_seconds=late_after_seconds)
 
+    def while_open(callback: Callable[[], list[Observation]]) -> Callable[[CallbackOptions], Iterable[Observation]]:
+        return lambda _: [] if store.closed else callback()
+
     def per_workflow(values: dict[str, int]) -> list[Observation]:
         return [Observation(values.get(name, 0), {names.WORKFLOW.name: name}) for name in sorted({*workflows, *values})]
 
-    def received(_: CallbackOptions) -> Iterable[Observation]:
+    def received() -> list[Observation]:
         return per_workflow(counts().received)
 
-    def delivered(_: CallbackOptions) -> Iterable[Observation]:
+    def delivered() -> list[Observation]:
         return per_workflow(counts().delivered)
 
-    def failed(_: CallbackOptions) -> Iterable[Observation]:
+    def failed() -> list[Observation]:
         found = counts().failed
         keys = {*found, *((name, outcome) for name in workflows for outcome in ("failed", "rejected"))}
         return [
@@ -42,15 +45,15 @@ def observe_runs(store: RunStore, *, late_after_seconds: float) -> None:
             for name, outcome in sorted(keys)
         ]
 
-    def overdue(_: CallbackOptions) -> Iterable[Observation]:
+    def overdue() -> list[Observation]:
         return per_workflow(counts().overdue)
 
-    def oldest(_: CallbackOptions) -> Iterable[Observation]:
+    def oldest() -> list[Observation]:
         return [Observation(counts().oldest_unfinished_seconds)]
 
     for metric, callback in (
         (names.EMAILS_RECEIVED, received), (names.EMAILS_DELIVERED, delivered), (names.EMAILS_FAILED, failed),
     ):  # fmt: skip
-        meter.create_observable_counter(metric.name, [callback], metric.unit, metric.brief)
+        meter.create_observable_counter(metric.name, [while_open(callback)], metric.unit, metric.brief)
     for metric, callback in ((names.EMAILS_OVERDUE, overdue), (names.OLDEST_UNFINISHED, oldest)):
-        meter.create_observable_gauge(metric.name, [callback], metric.unit, metric.brief)
+        meter.create_observable_gauge(metric.name, [while_open(callback)], metric.unit, metric.brief)

@@ -28,17 +28,17 @@ class Reader:
         self._mine = threading.local()
         self._connections: list[Any] = []
         self._compiled: dict[Statement, Any] = {}
-        self._closed = False
+        self.closed = False
 
     async def read(self, work: Callable[[Session], T]) -> T:
         """Run ``work`` on a reading thread; raises what it raises, and EngineError when the database can't be read."""
-        if self._closed:
+        if self.closed:
             raise EngineError("the run store is closed")
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._on_thread, work)
 
     def now(self, work: Callable[[Session], T]) -> T:
         """Run ``work`` on the calling thread, blocking, over a connection that is given back."""
-        if self._closed:
+        if self.closed:
             raise EngineError("the run store is closed")
         connection = self._engine.raw_connection()
         try:
@@ -68,7 +68,7 @@ class Reader:
 
     def close(self) -> None:
         """Wait for the reads under way and close the connections."""
-        self._closed = True
+        self.closed = True
         self._pool.shutdown()
         for connection in self._connections:
             connection.close()

@@ -81,6 +81,11 @@ class RunStore:
             await in_thread(where.chmod, 0o600)
         return cls(engine)
 
+    @property
+    def closed(self) -> bool:
+        """True once `close` was called."""
+        return self._reader.closed
+
     async def close(self) -> None:
         """Commit what waits and close the connections; a second call does nothing."""
         await in_thread(self._writer.close)

@@ -337,6 +337,10 @@ def test_rule_indicators_serve_answers_the_same_mail_with_its_run_and_its_indica
         assert "AUTOPILOT_HTTP_PORT" in busy.stderr
         locked = run(tmp_path, "serve", "--http-port", "0", "--smtp-port", "0")
         assert "runs the engine on this data directory" in locked.stderr
+    assert "Callback failed" not in run(tmp_path, "doctor").stdout, "the last counts are read before the store is closed"
+    listed = [row["run_id"] for row in lines(run(tmp_path, "list", "--json"))]
+    assert sorted(listed) == sorted([run_id, other]), "server spans are traces of their own and no emails"
+    assert len(lines(run(tmp_path, "list", "--all", "--json"))) > 2
     (line,) = lines(run(tmp_path, "show", run_id, "--json"))
     assert_whole(line)
     root = line["spans"][0]
