@@ -63,6 +63,7 @@ wheel: $(VENV)/.dev ## Build the wheel into dist/
 .PHONY: requirements
 requirements: ## Pin the dependencies again, with hashes (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements/base.txt
+	uv pip compile --group build --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements/build.txt
 	uv pip compile pyproject.toml --extra all --group build --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements/all.txt
 	uv pip compile pyproject.toml --extra all --group build --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements/dev.txt
 
@@ -77,14 +78,16 @@ $(VENV)/.made:
 	@$(PYTHON) -m venv --clear $(VENV) || { echo "expected python3's venv module; on Debian: apt-get install python3-venv" >&2; exit 1; }
 	@touch $@
 
-$(VENV)/.all: requirements/all.txt pyproject.toml | $(VENV)/.made
+$(VENV)/.all: requirements/build.txt requirements/all.txt pyproject.toml | $(VENV)/.made
 	@echo "Installing what the pipeline needs (about a minute)"
-	@$(PIP_INSTALL) --require-hashes -r requirements/all.txt
+	@$(PIP_INSTALL) --require-hashes -r requirements/build.txt
+	@$(PIP_INSTALL) --require-hashes --no-build-isolation --use-pep517 -r requirements/all.txt
 	@$(PIP_INSTALL) --no-deps --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/.made
+$(VENV)/.dev: requirements/build.txt requirements/dev.txt pyproject.toml | $(VENV)/.made
 	@echo "Installing what the tests need (about a minute)"
-	@$(PIP_INSTALL) --require-hashes -r requirements/dev.txt
+	@$(PIP_INSTALL) --require-hashes -r requirements/build.txt
+	@$(PIP_INSTALL) --require-hashes --no-build-isolation --use-pep517 -r requirements/dev.txt
 	@$(PIP_INSTALL) --no-deps --no-build-isolation -e .
 	@touch $@ $(VENV)/.all
