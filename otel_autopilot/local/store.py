@@ -349,7 +349,9 @@ def _summaries(spans: Sequence[SpanRecord]) -> list[tuple[Any, ...]]:
         stages = {
             span.name: span.duration_nano / 1e9
             for span in group
-            if span.name in _STAGES and "autopilot.attempt" in span.attributes and not span.attributes.get("autopilot.attempt.lost")
+            if span.name in _STAGES
+            and span.attributes.get("autopilot.stage") == span.name
+            and not span.attributes.get("autopilot.attempt.lost")
         }
         rows.append((
             bytes.fromhex(trace_id), first.name, str(first.resource.get("service.name", "")),

@@ -85,11 +85,12 @@ def test_a_trace_is_found_by_run_id_trace_id_their_beginnings_and_pseudonyms(sto
 
 
 def test_spans_that_come_in_several_batches_make_one_row_in_the_list(store: TraceStore) -> None:
-    attributes = {"autopilot.attempt": 1, "autopilot.run.id": RUN}
-    store.add_spans([span("email", 2, 1, start=10, end=1_000_000_010, attributes=attributes)])
+    attributes = {"autopilot.run.id": RUN}
+    store.add_spans([span("email", 2, 1, start=10, end=1_000_000_010, attributes=attributes | {"autopilot.stage": "email"})])
     (row,) = store.latest()
     assert (row.outcome, row.run_id) == (None, RUN)
-    store.add_spans([span("digest", 3, 1, start=20, end=500_000_020, attributes=attributes)])
+    store.add_spans([span("digest", 3, 1, start=20, end=500_000_020, attributes=attributes | {"autopilot.stage": "digest"})])
+    store.add_spans([span("email", 4, 1, start=30, end=40, attributes=attributes)])  # somebody else's span of that name
     store.add_spans(
         [
             span(
@@ -103,7 +104,7 @@ def test_spans_that_come_in_several_batches_make_one_row_in_the_list(store: Trac
         ]
     )
     (row,) = store.latest()
-    assert (row.name, row.outcome, row.spans, row.errors, row.start_unix_nano) == ("email pipeline", "failed", 3, 1, 5)
+    assert (row.name, row.outcome, row.spans, row.errors, row.start_unix_nano) == ("email pipeline", "failed", 4, 1, 5)
     assert row.stages == {"email": 1.0, "digest": 0.5}
 
 
