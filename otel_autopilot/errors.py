@@ -10,7 +10,8 @@
     │   │   │   ├── PdfEncrypted
     │   │   │   ├── PdfTruncated
     │   │   │   ├── PdfMalformed
-    │   │   │   └── PdfImageOnly
+    │   │   │   ├── PdfImageOnly
+    │   │   │   └── PdfEmpty
     │   ├── DigestError
     │   └── DeliveryError
     ├── WorkError              work in a child process was ended for the sake of the rest
@@ -81,7 +82,11 @@ class PdfMalformed(PdfError):
 
 
 class PdfImageOnly(PdfError):
-    """The PDF has pages but no text on them."""
+    """The PDF has pages with pictures and no text on them."""
+
+
+class PdfEmpty(PdfError):
+    """The PDF has pages on which there is nothing to be found: blank, damaged inside, or unpacking to nothing."""
 
 
 class DigestError(StageError):

@@ -12,6 +12,7 @@ import os
 import stat
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
@@ -150,6 +151,22 @@ class Settings(BaseSettings):
 
     log_level: str = Field("INFO", description="Level, or `module=LEVEL` pairs separated by commas.")
     log_file: Path | None = Field(None, description="JSON lines, rotated; default: stderr, for people.")
+
+    @field_validator("collector")
+    @classmethod
+    def _is_endpoint(cls, value: str | None) -> str | None:
+        """Refuse what no exporter could send to."""
+        if value is None:
+            return None
+        try:
+            url = urlsplit(value if "://" in value else f"http://{value}")
+            port = url.port
+            whole = url.scheme in ("http", "https") and bool(url.hostname) and ("://" in value or port is not None)
+        except ValueError:
+            whole = False
+        if not whole:
+            raise ValueError("expected http://HOST:PORT, https://HOST:PORT or HOST:PORT")
+        return value
 
     @field_validator("*", mode="before")
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from enum import StrEnum
@@ -153,6 +154,9 @@ def doctor(as_json: AsJson = False) -> None:
 
 def run() -> None:
     """Run the command line; errors on purpose become one message and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a locale without the characters of a digest must not end the command
     try:
         app()
     except (SettingsError, SourceError, StoreError) as error:

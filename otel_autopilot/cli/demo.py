@@ -11,7 +11,6 @@ import os
 import signal
 import smtplib
 import subprocess  # nosec B404  # starts our own command
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +24,7 @@ from rich.console import Console
 from rich.status import Status
 
 from otel_autopilot.cli.demo_mail import demo_mail, hostile_mail, slow_mail
+from otel_autopilot.cli.extras import THIS_PROGRAM, own_path
 from otel_autopilot.cli.faults import hanging_model, refusing_smtp_server, unused_port
 from otel_autopilot.errors import AutopilotError
 from otel_autopilot.local.store import TraceStore
@@ -57,7 +57,7 @@ def _scene(fault: str | None, stack: ExitStack) -> Scene:
         case "hostile-pdf":
             return Scene(
                 mail=hostile_mail, environment={"AUTOPILOT_WORKER_TIMEOUT_SECONDS": "10", "AUTOPILOT_WORKER_MEMORY_BYTES": "200000000"},
-                story="The PDF is a bomb: its worker is stopped at the limit, and this email alone fails.",
+                story="The PDF is a bomb: its worker is stopped, and this email alone fails.",
             )  # fmt: skip
         case "smtp-refusing":
             port = stack.enter_context(refusing_smtp_server())
@@ -135,13 +135,14 @@ def _service(folder: Path, environment: dict[str, str]) -> Iterator[dict[str, An
     ready.unlink(missing_ok=True)
     variables = {
         **{name: value for name, value in os.environ.items() if not name.startswith("AUTOPILOT_DELIVER_TO")},
+        "PYTHONPATH": own_path(),
         "AUTOPILOT_WORK_DIR": str(folder / "work"),
         "AUTOPILOT_DELIVER_TO": str(folder / "digests"),
         **environment,
     }
     with log.open("ab") as stderr:
         process = subprocess.Popen(  # noqa: S603  # nosec B603  # our own interpreter and module
-            [sys.executable, "-m", "otel_autopilot", "serve", "--http-port", "0", "--smtp-port", "0", "--ready-file", str(ready)],
+            [*THIS_PROGRAM, "serve", "--http-port", "0", "--smtp-port", "0", "--ready-file", str(ready)],
             env=variables, stdout=subprocess.DEVNULL, stderr=stderr, stdin=subprocess.DEVNULL,
         )  # fmt: skip
     try:
@@ -198,7 +199,7 @@ def _wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:
 def _digest(folder: Path, run: dict[str, Any], out: Console) -> None:
     for path in sorted((folder / "digests").glob("**/*.md")):
         out.print()
-        out.print(path.read_text(), markup=False, highlight=False)
+        out.print(path.read_text("utf-8"), markup=False, highlight=False)
     if run["error"]:
         out.print(f"\n{run['error']['stage']} failed: {run['error']['message']}", style="red", markup=False, highlight=False)
 

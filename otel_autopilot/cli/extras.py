@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import shutil
+import site
 import subprocess  # nosec B404  # starts pip
 import sys
 import tempfile
@@ -18,6 +19,16 @@ from pathlib import Path
 
 #: Set for the process that runs with the fetched packages, so that it never fetches again.
 _MARK = "OTEL_AUTOPILOT_EXTRAS"
+
+
+#: Runs this program, and not what is called otel_autopilot in the working directory; together with `own_path`.
+THIS_PROGRAM = (sys.executable, "-P", "-m", "otel_autopilot")
+
+
+def own_path() -> str:
+    """``PYTHONPATH`` for a child that is to run this very copy of the package."""
+    home = str(Path(__file__).parents[2])
+    return os.pathsep.join(filter(None, ("" if home in site.getsitepackages() else home, os.environ.get("PYTHONPATH"))))
 
 
 def missing_message(module: str | None) -> str:
@@ -38,9 +49,9 @@ def run_with_extras() -> int | None:
     directory = _directory(wanted)
     if not directory.is_dir() and not (sys.argv[1:2] == ["demo"] and _install(wanted, directory)):
         return None
-    path = os.pathsep.join(filter(None, (str(directory), os.environ.get("PYTHONPATH"))))
+    path = os.pathsep.join(filter(None, (str(directory), own_path())))
     environment = {**os.environ, "PYTHONPATH": path, _MARK: str(directory)}
-    done = subprocess.run([sys.executable, "-m", "otel_autopilot", *sys.argv[1:]], env=environment, check=False)  # noqa: S603  # nosec B603
+    done = subprocess.run([*THIS_PROGRAM, *sys.argv[1:]], env=environment, check=False)  # noqa: S603  # nosec B603
     return done.returncode
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
 from otel_autopilot.local.listing import print_list
 from otel_autopilot.local.store import TraceStore
-from otel_autopilot.local.terminal import console, print_trace
+from otel_autopilot.local.terminal import console, json_text, print_trace
 from otel_autopilot.settings import Settings
 from otel_autopilot.telemetry import pseudonyms
 
@@ -31,9 +30,7 @@ def show(key: str, *, as_json: bool) -> int:
     for trace_id in traces:
         spans, logs = store.trace(trace_id)
         if as_json:
-            sys.stdout.write(
-                json.dumps({"trace_id": trace_id, "spans": [span.to_json() for span in spans]}, ensure_ascii=False) + "\n"
-            )
+            sys.stdout.write(json_text({"trace_id": trace_id, "spans": [span.to_json() for span in spans]}) + "\n")
         else:
             print_trace(spans, logs, console())
     return 0
@@ -44,7 +41,7 @@ def list_traces(*, limit: int, outcome: str | None, everything: bool, as_json: b
     rows = _store().latest(limit=limit, outcome=outcome, emails=not everything)
     if as_json:
         for row in rows:
-            sys.stdout.write(json.dumps(row.to_json(), ensure_ascii=False) + "\n")
+            sys.stdout.write(json_text(row.to_json()) + "\n")
     elif not rows:
         sys.stderr.write("no traces are stored yet; try: otel-autopilot demo\n")
     else:

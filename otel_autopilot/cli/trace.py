@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import shutil
 import signal
@@ -25,10 +24,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from otel_autopilot.errors import EmailError
 from otel_autopilot.local.model import LogRecordRow, SpanRecord
-from otel_autopilot.local.terminal import console, print_trace
+from otel_autopilot.local.terminal import console, json_text, print_trace
 from otel_autopilot.pipeline.blobs import BlobStore
 from otel_autopilot.pipeline.delivery.outbox import MemoryOutbox
-from otel_autopilot.pipeline.email.sources import SourceMail, read_source
+from otel_autopilot.pipeline.email.sources import SourceMail, left_out, read_source
 from otel_autopilot.pipeline.messages import Envelope, RawEmail
 from otel_autopilot.pipeline.threads import in_thread
 from otel_autopilot.pipeline.workers import WorkerPool
@@ -51,6 +50,9 @@ def trace(sources: Sequence[Path], *, as_json: bool, deliver_to: Sequence[str], 
     prepare_data_dir(settings)
     settings.export_retention()
     mails = [(path, read_source(path)) for path in sources]
+    for path in sources:
+        if other := left_out(path):
+            sys.stderr.write(f"{path}: {other} {'file' if other == 1 else 'files'} left out: no mail\n")
     total = sum(1 for _ in chain.from_iterable(read_source(path) for path in sources)) - skip
     logger.remove()
     tap = Tap()
@@ -167,7 +169,7 @@ class _Trace:
             self._said = time.monotonic()
             sys.stderr.write(f"{self._outcomes.total()} of {self._total} mails\n")
         if self._json:
-            sys.stdout.write(json.dumps(_line(mail, once, outcome, spans), ensure_ascii=False) + "\n")
+            sys.stdout.write(json_text(_line(mail, once, outcome, spans)) + "\n")
             sys.stdout.flush()
         elif self._total <= WATERFALLS:
             self._waterfall(mail, once, spans, logs)

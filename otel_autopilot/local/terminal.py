@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 
@@ -20,6 +21,11 @@ def glyphs_of(out: Console) -> Glyphs:
     """What the output's encoding can show."""
     encoding = (getattr(out.file, "encoding", None) or sys.stdout.encoding or "ascii").lower().replace("-", "")
     return UNICODE if encoding.startswith("utf") else ASCII
+
+
+def json_text(value: object) -> str:
+    """JSON in one line, as text where the output can hold it and with escapes where it can't."""
+    return json.dumps(value, ensure_ascii=not (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf"))
 
 
 def print_trace(spans: Sequence[SpanRecord], logs: Sequence[LogRecordRow], out: Console) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from otel_autopilot.local.model import LogRecordRow, SpanRecord
@@ -35,11 +35,17 @@ class Node:
 
     _end: int = 0
     _busy: int | None = None
+    _covered: int | None = None
 
     @property
     def duration_nano(self) -> int:
         """Length, or the sum of the folded ones."""
         return self._busy if self._busy is not None else self.span.duration_nano
+
+    @property
+    def covered_nano(self) -> int:
+        """Length; of folded ones the time in which at least one of them ran."""
+        return self._covered if self._covered is not None else self.span.duration_nano
 
     @property
     def self_nano(self) -> int:
@@ -169,9 +175,20 @@ def _fold_below(top: Node) -> None:
             first.folded = len(run)
             first._end = max(item.span.end_unix_nano for item in run)
             first._busy = sum(item.span.duration_nano for item in run)
+            first._covered = _union((item.span.start_unix_nano, item.span.end_unix_nano) for item in run)
             first.logs = [log for item in run for log in item.logs]
             children.append(first)
         node.children = children
+
+
+def _union(intervals: Iterable[tuple[int, int]]) -> int:
+    """How much time the intervals cover together."""
+    covered, reached = 0, 0
+    for start, end in sorted(intervals):
+        if end > reached:
+            covered += end - max(start, reached)
+            reached = end
+    return covered
 
 
 def _alike(one: Node, other: Node) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
@@ -27,7 +28,7 @@ COLOURS = {
 _SHOWN = {
     "autopilot.email.size": ("", "bytes"), "autopilot.email.attachments": ("", "attachments"), "autopilot.email.rule": ("rule ", ""),
     "autopilot.document.kind": ("", ""), "autopilot.document.pages": ("", "pages"), "autopilot.document.characters": ("", "characters"),
-    "autopilot.digest.method": ("", ""), "autopilot.digest.fallback": ("instead of the model: ", ""), "autopilot.digest.key_points": ("", "points"),
+    "autopilot.digest.method": ("", ""), "autopilot.digest.key_points": ("", "points"),
     "autopilot.delivery.target": ("", ""), "autopilot.delivery.outcome": ("", ""), "autopilot.smtp.response.status_code": ("SMTP ", ""),
     "http.response.status_code": ("HTTP ", ""), "autopilot.delivery.try": ("try ", ""),
 }  # fmt: skip
@@ -178,36 +179,47 @@ def _row(node: Node, tree: Tree, columns: _Columns, glyphs: Glyphs) -> Text:
     line.append(_cut(label, room, glyphs), style=f"bold {style}" if is_stage or node.depth == 0 else style)
     line.append(" ")
     _bar(line, node, tree, columns, glyphs, style)
-    share = 100 * node.duration_nano / tree.length_nano
+    share = 100 * node.covered_nano / tree.length_nano
     line.append(f"{duration(node.duration_nano):>9}")
     line.append(f"{duration(node.self_nano):>9}", style="dim")
     line.append(f"{share:>4.0f}%" if share >= 1 or not share else "  <1%", style="dim")
     return line
 
 
-def _bar(line: Text, node: Node, tree: Tree, columns: _Columns, glyphs: Glyphs, style: str) -> None:
+def _position(node: Node, tree: Tree, columns: _Columns) -> tuple[int, int, int]:
+    """Where the wait, the bar and what is behind it begin."""
     scale = columns.bar / tree.length_nano
     start = min(columns.bar - 1, max(0, int((node.span.start_unix_nano - tree.start_unix_nano) * scale)))
     end = min(columns.bar, max(start + 1, round((node.end_unix_nano - tree.start_unix_nano) * scale)))
-    wait = round(node.wait_nano * scale) if node.depth else 0
-    wait = max(1, wait) if node.wait_nano * scale >= 0.5 and node.depth else 0
-    wait = min(wait, start)
+    wait = max(1, round(node.wait_nano * scale)) if node.wait_nano * scale >= 0.5 and node.depth else 0
+    return start - min(wait, start), start, end
+
+
+def _bar(line: Text, node: Node, tree: Tree, columns: _Columns, glyphs: Glyphs, style: str) -> None:
+    ready, start, end = _position(node, tree, columns)
     glyph = glyphs.lost if node.lost else glyphs.work if node.depth <= 1 else glyphs.inner
-    if (node.end_unix_nano - node.span.start_unix_nano) * scale < 0.5:
+    if (node.end_unix_nano - node.span.start_unix_nano) * columns.bar / tree.length_nano < 0.5:
         glyph = glyphs.tiny
-    line.append(" " * (start - wait))
-    line.append(glyphs.wait * wait, style="dim")
+    text, place, room = _facts(node), _place(node, tree, columns), columns.bar - end
+    line.append(" " * (ready - cell_len(text) - 1) + text + " " if place == "before" else " " * ready, style="dim")
+    line.append(glyphs.wait * (start - ready), style="dim")
     line.append(glyph * (end - start), style=style)
-    room = columns.bar - end
-    text = _facts(node) if node.depth > 0 else ""
-    if text and room >= 12:
-        line.append(set_cell_size(" " + _cut(text, room - 2, glyphs), room), style="dim")
-    else:
-        line.append(" " * room)
+    line.append(set_cell_size(" " + _cut(text, room - 2, glyphs), room) if place == "after" else " " * room, style="dim")
+
+
+def _place(node: Node, tree: Tree, columns: _Columns) -> Literal["after", "before", "below"] | None:
+    """Where the facts of a span stand: behind its bar, before it where only there they fit whole, or on a line of their own."""
+    ready, _, end = _position(node, tree, columns)
+    needed, behind = cell_len(_facts(node)) + 2, columns.bar - end
+    if needed == 2:
+        return None
+    if behind < needed <= ready:
+        return "before"
+    return "after" if behind >= 12 else "below"
 
 
 def _facts(node: Node) -> str:
-    if node.folded > 1:
+    if node.folded > 1 or node.depth == 0:
         return ""
     told = []
     for key, (before, after) in _SHOWN.items():
@@ -220,7 +232,7 @@ def _facts(node: Node) -> str:
 
 def _below(node: Node, tree: Tree, columns: _Columns, glyphs: Glyphs) -> list[Text]:
     """What is told under a span: its error, its events and the logs written in it."""
-    told: list[tuple[str, str]] = []
+    told: list[tuple[str, str]] = [(_facts(node), "dim")] if _place(node, tree, columns) == "below" else []
     exception = next((event for event in node.span.events if event.name == "exception"), None)
     if node.span.failed:
         kind = str(
@@ -230,6 +242,9 @@ def _below(node: Node, tree: Tree, columns: _Columns, glyphs: Glyphs) -> list[Te
         repeated = any(child.span.failed and child.span.status_message == node.span.status_message for child in node.children)
         if not repeated:
             told.append((f"{kind.rpartition('.')[2]}: {message}" if message else kind, "red"))
+    fallback = node.span.attributes.get("autopilot.digest.fallback")
+    if fallback:
+        told.append((f"the extractive digest took the place of the model's: {fallback}", "yellow"))
     for event in node.span.events:
         if event.name != "exception":
             told.append((f"{glyphs.note} {_offset(event.time_unix_nano, tree)} {event.name}", "dim"))

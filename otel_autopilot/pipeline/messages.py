@@ -83,6 +83,8 @@ class SkippedPart(Message):
     number: str
     content_type: str
     size_bytes: int = 0
+    count: int = 1
+    """How many parts it stands for."""
     reason: Literal[
         "tnef", "unsupported_type", "encrypted", "image_only", "empty", "signature", "too_deep", "too_many_parts", "undecodable"
     ]

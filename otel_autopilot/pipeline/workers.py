@@ -51,6 +51,7 @@ class WorkerPool:
 
     def __init__(self, *, processes: int, memory_bytes: int, timeout_seconds: float) -> None:
         self._processes = processes
+        self._memory_bytes = memory_bytes
         self._timeout_seconds = timeout_seconds
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(list(_PRELOAD))
@@ -73,9 +74,10 @@ class WorkerPool:
         except concurrent.futures.TimeoutError as error:
             raise WorkTimeout(f"{_name(function)}: stopped after its limit of {limit:g} s") from error
         except ProcessExpired as error:
-            raise WorkCrashed(f"{_name(function)}: its process died ({_how(error.exitcode)})") from None
+            limits = f"its memory limit was {self._memory_bytes // 1_000_000:,} MB"
+            raise WorkCrashed(f"{_name(function)}: its process died ({_how(error.exitcode)}); {limits}") from None
         except MemoryError:
-            raise WorkLimit(f"{_name(function)}: stopped at its memory limit") from None
+            raise WorkLimit(f"{_name(function)}: stopped at its memory limit of {self._memory_bytes // 1_000_000:,} MB") from None
 
     async def close(self) -> None:
         """Stop the children; work under way is ended."""

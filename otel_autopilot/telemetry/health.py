@@ -28,6 +28,7 @@ def write_health(data_dir: Path, telemetry: Telemetry, service_name: str) -> Non
         "warnings": list(diagnostics.warnings()),
     }
     beside = data_dir / f".{FILE}.{os.getpid()}"
+    beside.touch(mode=0o600)
     beside.write_text(json.dumps(content))
     beside.replace(data_dir / FILE)
 

@@ -118,7 +118,10 @@ STAGE_SPANS = {
 }
 # What the stages did. Each stage's package uses the names of its own section.
 EMAIL_PARSE = SpanName(
-    "email.parse", "INTERNAL", "MIME parsing.", (EMAIL_PARTS, EMAIL_ATTACHMENTS, EMAIL_FORWARDED, EMAIL_SKIPPED, EMAIL_DEFECTS)
+    "email.parse",
+    "INTERNAL",
+    "MIME parsing.",
+    (EMAIL_PARTS, EMAIL_ATTACHMENTS, EMAIL_FORWARDED, EMAIL_SKIPPED, EMAIL_DEFECTS, EMAIL_AUTOMATIC),
 )
 EMAIL_ROUTE = SpanName("email.route", "INTERNAL", "Routing rules.", (EMAIL_RULE, WORKFLOW))
 EMAIL_VERIFY = SpanName("email.verify", "INTERNAL", "DKIM verification of an allow-listed sender.", (EMAIL_TRUSTED,))

@@ -22,14 +22,14 @@ from opentelemetry.trace import Link
 from otel_autopilot.errors import AutopilotError, EmailError, StageError, WorkError
 from otel_autopilot.pipeline.blobs import BlobStore
 from otel_autopilot.pipeline.email.stage import known_values
-from otel_autopilot.pipeline.messages import Blob, Delivery, Digest, Email, Ingested, Message, RawEmail
+from otel_autopilot.pipeline.messages import Blob, Delivery, Digest, Email, Ingested, Message, RawEmail, RecipientOutcome
 from otel_autopilot.pipeline.threads import in_thread
 from otel_autopilot.telemetry import names
 from otel_autopilot.telemetry import run as run_trace
 from otel_autopilot.telemetry.known_values import KnownValues
 from otel_autopilot.telemetry.propagation import mail_origin
 from otel_autopilot.telemetry.pseudonyms import pseudonym
-from otel_autopilot.telemetry.redaction import learn
+from otel_autopilot.telemetry.redaction import Redactor, learn
 from otel_autopilot.telemetry.run import RunIdentity
 from otel_autopilot.workflow.definition import Workflow
 from otel_autopilot.workflow.outcomes import row_of
@@ -46,6 +46,8 @@ MESSAGES: dict[str, type[Message]] = {
 #: Agents whose message repeats the mail's words. It lives in a file and its checkpoint holds the hash, as with every body; the
 #: other messages are names, numbers and hashes, and a file for each would cost more than the rest of the run.
 WORDY = frozenset({"digest_agent"})
+
+_REDACTOR = Redactor()
 
 #: Runs a step of the walk, or hands back what the step returned before a crash.
 Checkpoint = Callable[[str, Callable[[], Awaitable[dict[str, Any]]]], Awaitable[dict[str, Any]]]
@@ -152,6 +154,8 @@ class Walker:
             ready = last.ended_unix_nano
             if "error" in result:
                 error = RunError(**result["error"])
+                if result.get("outcomes"):
+                    walk.made["delivery_agent"] = Delivery.model_validate({"outcomes": result["outcomes"]})
                 break
             if step.agent not in walk.made:
                 walk.made[step.agent] = self._load(step.agent, result)
@@ -207,6 +211,8 @@ class Walker:
                 if walk.unreadable is not None:
                     raise walk.unreadable
                 message = await self._agents.work(agent, walk)
+                if isinstance(message, Delivery):
+                    message = Delivery(outcomes=tuple(_told(outcome, walk.known) for outcome in message.outcomes))
                 self._check_workflow(message, walk)
                 walk.made[agent] = message
                 content = message.model_dump_json()
@@ -219,9 +225,13 @@ class Walker:
             rejected = getattr(error, "rejected", False)
             outcome = "rejected" if rejected else "failed"
             result = {
-                "error": {"type": type(error).__qualname__, "message": str(error), "stage": stage, "rejected": rejected},
+                "error": {
+                    "type": type(error).__qualname__, "message": _REDACTOR.text(str(error), walk.known), "stage": stage,
+                    "rejected": rejected,
+                },
                 "retryable": getattr(error, "retryable", False),
-            }
+                "outcomes": [_told(outcome, walk.known).model_dump() for outcome in getattr(error, "outcomes", ())],
+            }  # fmt: skip
             again = result["retryable"] and number < self._attempts
             with run_trace.logs_of(run, span_id, walk.known):
                 logger.bind(stage=stage, attempt=begun.number).warning(
@@ -284,6 +294,11 @@ class Walker:
             delivery if isinstance(delivery, Delivery) else None,
             last,
         )
+
+
+def _told(outcome: RecipientOutcome, known: KnownValues) -> RecipientOutcome:
+    """An outcome whose error repeats nothing of the mail: servers quote what they refuse."""
+    return outcome.model_copy(update={"error": _REDACTOR.text(outcome.error, known)}) if outcome.error else outcome
 
 
 def blobs_of(value: object) -> Iterator[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from otel_autopilot.errors import SourceError
-from otel_autopilot.pipeline.email.sources import SourceMail, count, read_source
+from otel_autopilot.pipeline.email.sources import SourceMail, count, left_out, read_source
 from otel_autopilot.pipeline.email.watch import watch
 
 MAIL = b"From: a@example.org\nSubject: s\n\nwords\n"
@@ -161,3 +161,21 @@ async def test_only_folders_are_watched(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="expected a folder or a Maildir"):
         async for _ in watch([tmp_path / "missing"]):
             pass
+
+
+def test_files_that_are_no_mail_are_left_out_of_a_folder_and_counted(tmp_path: Path) -> None:
+    (tmp_path / "a.eml").write_bytes(b"\0 but called so")
+    (tmp_path / "b").write_bytes(b"Subject: b\n\nb\n")
+    (tmp_path / "picture.bmp").write_bytes(b"BM\0\0\0\0")
+    (tmp_path / "notes.md").write_bytes(b"# no mail")
+    assert [Path(mail.label).name for mail in read_source(tmp_path)] == ["a.eml", "b"]
+    assert left_out(tmp_path) == 2
+    assert left_out(tmp_path / "b") == 0
+
+
+def test_an_empty_mbox_is_an_error_and_an_empty_mail_is_a_mail(tmp_path: Path) -> None:
+    (tmp_path / "empty.mbox").touch()
+    (tmp_path / "empty.eml").touch()
+    with pytest.raises(SourceError, match="expected an mbox with mail in it, found an empty one"):
+        read_source(tmp_path / "empty.mbox")
+    assert len(list(read_source(tmp_path / "empty.eml"))) == 1

@@ -126,3 +126,14 @@ def test_a_data_directory_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
     with pytest.raises(SettingsError, match="AUTOPILOT_WORK_DIR"):
         prepare_data_dir(Settings.load(data_dir=tmp_path, work_dir=tmp_path / "data"))
+
+
+@pytest.mark.parametrize("wrong", ["nonsense", "ftp://host:1", "http://", "host:port", "http://host:99999"])
+def test_an_endpoint_that_nothing_could_be_sent_to_is_a_settings_error(wrong: str) -> None:
+    with pytest.raises(SettingsError, match="expected http://HOST:PORT"):
+        Settings.load(collector=wrong)
+
+
+@pytest.mark.parametrize("right", ["http://127.0.0.1:4317", "https://collector.example", "collector:4317", "http://[::1]:4317"])
+def test_an_endpoint_is_a_url_or_a_host_and_a_port(right: str) -> None:
+    assert Settings.load(collector=right).collector == right

@@ -92,6 +92,27 @@ def test_a_row_of_alike_spans_is_folded_and_ten_thousand_are_bounded() -> None:
     assert any("more spans" in line.plain for line in lines)
 
 
+@pytest.mark.parametrize(("start", "end", "line"), [(0, 20, 0), (150, 199, 0), (0, 199, 1)], ids=["behind", "before", "below"])
+def test_what_is_told_of_a_span_stands_where_there_is_room_for_it(start: float, end: float, line: int) -> None:
+    rows = [span("email pipeline", 1, None, 0, 200), span("pdf.extract", 2, 1, start, end, **{"autopilot.document.pages": 1})]
+    lines = text(rows, width=80).splitlines()
+    at = next(index for index, row in enumerate(lines) if "pdf.extract" in row)
+    assert "1 page" in lines[at + line]
+    assert "1 pages" not in lines[at + line]
+
+
+def test_the_share_of_folded_spans_is_the_time_in_which_any_of_them_ran() -> None:
+    rows = [span("email pipeline", 1, None, 0, 100), *(span("pdf.pages", number + 2, 1, 0, 50) for number in range(10))]
+    (row,) = [row for row in text(rows).splitlines() if "pdf.pages" in row]
+    assert "500 ms" in row
+    assert row.endswith(" 50%")
+
+
+def test_a_digest_that_took_the_models_place_says_so() -> None:
+    rows = [span("digest", 1, None, 0, 100, **{"autopilot.digest.fallback": "TimeoutError"})]
+    assert "the extractive digest took the place of the model's: TimeoutError" in text(rows)
+
+
 def test_self_time_is_what_no_child_covers() -> None:
     tree = build_tree([span("a", 1, None, 0, 100), span("b", 2, 1, 10, 40), span("c", 3, 1, 30, 60), span("d", 4, 1, 90, 130)])
     assert tree.roots[0].self_nano == (10 + 30) * MS

@@ -131,7 +131,7 @@ async def _guarded(
 def _resting(breaker: Context) -> Resting:
     left = max(0.0, (breaker.opened_at or 0.0) + breaker.ttl - time.time())
     return Resting(
-        f"not tried: {breaker.threshold} tries in a row had failed at this host, which rests for {breaker.ttl:g} s",
+        f"not tried: {breaker.threshold} tries in a row had failed there; it rests for {breaker.ttl:g} s",
         retryable=True, wait_seconds=left,
     )  # fmt: skip
 

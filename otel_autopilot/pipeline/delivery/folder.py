@@ -20,6 +20,7 @@ _FOR_GOOD = frozenset(
         errno.EPERM,
         errno.EROFS,
         errno.ENOTDIR,
+        errno.ENOENT,  # the folder was to be made with its parents: there is no making it
         errno.EISDIR,
         errno.ELOOP,
         errno.ENAMETOOLONG,

@@ -35,8 +35,9 @@ _DIED = "an earlier process died while it sent this; it is not sent again by its
 class DeliveryFailed(DeliveryError):
     """No recipient got the digest. ``retryable`` when another attempt may reach one of them."""
 
-    def __init__(self, message: str, *, retryable: bool) -> None:
+    def __init__(self, message: str, outcomes: Sequence[RecipientOutcome], *, retryable: bool) -> None:
         super().__init__(message)
+        self.outcomes = tuple(outcomes)
         self.retryable = retryable
 
 
@@ -68,7 +69,7 @@ async def deliver(
     owed = [outcome for outcome in outcomes if outcome.outcome != "suppressed"]
     if owed and all(outcome.outcome == "failed" for outcome in owed):
         more = f" (and {len(owed) - 1} more)" if len(owed) > 1 else ""
-        raise DeliveryFailed(f"{owed[0].target}: {owed[0].error}{more}", retryable=may_pass)
+        raise DeliveryFailed(f"{owed[0].target}: {owed[0].error}{more}", outcomes, retryable=may_pass)
     return Delivery(outcomes=tuple(outcomes))
 
 

@@ -21,7 +21,7 @@ _REASONS = {
     "empty": "empty",
     "signature": "a digital signature",
     "too_deep": "nested too deep",
-    "too_many_parts": "one part too many",
+    "too_many_parts": "more than are read",
     "undecodable": "damaged",
 }
 #: What people call these types.
@@ -84,9 +84,12 @@ def _unread(skipped: Sequence[SkippedPart]) -> Iterator[str]:
             if part.size_bytes >= 1_000
             else ""
         )
+        if part.count > 1:
+            yield f"- {part.count:,} parts: {_REASONS[part.reason]}"
+            continue
         yield f"- {kind.capitalize() if kind.islower() else kind} ({escape(part.content_type)}{size}): {_REASONS[part.reason]}"
     if len(parts) > _MOST_UNREAD:
-        yield f"- and {len(parts) - _MOST_UNREAD} more"
+        yield f"- and {sum(part.count for part in parts[_MOST_UNREAD:]):,} more"
 
 
 def render_html(markdown: str) -> str:

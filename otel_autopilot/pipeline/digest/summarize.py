@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 from otel_autopilot.pipeline.digest import rank
 from otel_autopilot.pipeline.digest.clean import new_text
@@ -34,6 +35,8 @@ _LINE_CHARACTERS = 4_000
 #: Most text looked at of one document, in characters: the beginning, and evenly spread pieces of the rest.
 DOCUMENT_CHARACTERS = 200_000
 _PIECES = 20
+_BLANK = re.compile(r"\s")
+_LONGEST_WORD = 100
 #: A mail of at most so many sentences and characters is its own digest.
 _SHORT_SENTENCES = 5
 _SHORT_CHARACTERS = 700
@@ -106,14 +109,29 @@ def summarize(subject: str, author: str, documents: Sequence[Document], key_poin
     title = title_of(defused(subject)) or _title_from(sentences)
     chosen, scores = choose(candidates, title, key_points, has_attachment=len(documents) > 1)
     rows = [[[plain(cell) for cell in row] for row in table] for text in texts for table in tables(text)]
+    points = tuple(KeyPoint(text=_told(sentence), part=documents[sentence.document].part) for sentence in chosen)
     return Summary(
         title=title,
-        key_points=tuple(KeyPoint(text=_told(sentence), part=documents[sentence.document].part) for sentence in chosen),
+        key_points=points or _rows_told(texts, documents, key_points),
         keywords=find_keywords(title, [sentence.text for sentence in candidates]),
         links=best_links([link for text in texts for link in links_in(text)]),
         figures=find_figures([(item.text, score) for item, score in zip(candidates, scores, strict=True)], rows),
         sentences=sum(1 for item in sentences if item.kind != "heading"),
     )
+
+
+def _rows_told(texts: Sequence[str], documents: Sequence[Document], most: int) -> tuple[KeyPoint, ...]:
+    """Of a mail that is nothing but tables: its first rows, each cell with the head of its column."""
+    told: list[KeyPoint] = []
+    for text, document in zip(texts, documents, strict=True):
+        for head, *rows in tables(text):
+            names = [plain(cell) for cell in head]
+            for row in rows or [head]:
+                cells = [(name, plain(cell)) for name, cell in zip_longest(names if rows else [], row, fillvalue="")]
+                line = "; ".join(f"{name}: {cell}" if name else cell for name, cell in cells if cell)
+                if line:
+                    told.append(KeyPoint(text=line[:_KEY_POINT], part=document.part))
+    return tuple(told[:most])
 
 
 def readable_text(document: Document, subject: str, author: str) -> str:
@@ -124,17 +142,29 @@ def readable_text(document: Document, subject: str, author: str) -> str:
     if len(text) > DOCUMENT_CHARACTERS:
         size = DOCUMENT_CHARACTERS // _PIECES
         step = (len(text) - size) // (_PIECES - 1)
-        text = "\f".join(text[index * step : index * step + size] for index in range(_PIECES))
+        text = "\f".join(_whole_words(text, index * step, index * step + size) for index in range(_PIECES))
     return without_running_lines(_with_short_lines(text)) if document.pages > 1 else _with_short_lines(text)
 
 
 def _with_short_lines(text: str) -> str:
-    pieces = (
-        line[start : start + _LINE_CHARACTERS]
-        for line in text.split("\n")
-        for start in range(0, max(1, len(line)), _LINE_CHARACTERS)
-    )
-    return "\n".join(pieces)
+    return "\n".join(piece for line in text.split("\n") for piece in _cut_at_blanks(line))
+
+
+def _cut_at_blanks(line: str) -> Iterator[str]:
+    start = 0
+    while len(line) - start > _LINE_CHARACTERS:
+        blank = line.rfind(" ", start + _LINE_CHARACTERS // 2, start + _LINE_CHARACTERS)
+        end = blank if blank > 0 else start + _LINE_CHARACTERS
+        yield line[start:end]
+        start = end
+    yield line[start:]
+
+
+def _whole_words(text: str, start: int, end: int) -> str:
+    """A piece of a text without the halves of words at its ends."""
+    first = _BLANK.search(text, start, start + _LONGEST_WORD) if start else None
+    last = _BLANK.search(text, end, end + _LONGEST_WORD)
+    return text[first.end() if first else start : last.start() if last else end]
 
 
 def choose(

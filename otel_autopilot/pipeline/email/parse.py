@@ -142,6 +142,13 @@ class _Found:
         if len(self.skipped) < 1_000:
             self.skipped.append(SkippedPart(number=number or "1", content_type=content_type, size_bytes=size_bytes, reason=reason))
 
+    def one_too_many(self, number: str, content_type: str) -> None:
+        last = self.skipped[-1] if self.skipped else None
+        if last is not None and last.reason == "too_many_parts":
+            self.skipped[-1] = last.model_copy(update={"count": last.count + 1})
+        else:
+            self.skip(number, content_type, "too_many_parts")
+
 
 def _bounded_header(content: bytes, state: _State) -> bytes:
     """Cut a header block that is longer than anybody's: the parser is quadratic in some of them."""
@@ -190,8 +197,7 @@ def _walk(part: MimeMessage, state: _State, found: _Found, number: str, depth: i
         state.defect(type(defect).__name__)
     content_type = _content_type(part, state)
     if state.parts > state.limits.parts:
-        if state.parts == state.limits.parts + 1:
-            found.skip(number, content_type, "too_many_parts")
+        found.one_too_many(number, content_type)
         return
     if depth > state.limits.depth:
         found.skip(number, content_type, "too_deep")

@@ -12,6 +12,9 @@ from typing import Literal
 from otel_autopilot.errors import SourceError
 
 _CHUNK = 1_048_576
+_MBOX_ENDINGS = (".mbox", ".mbx")
+#: Bytes of a file that are looked at to tell whether it is a mail.
+_SNIFFED = 4_096
 #: Endings of files in a folder that are surely not mail.
 _NOT_MAIL = {".jsonl", ".json", ".py", ".pyc", ".pdf", ".png", ".jpg", ".jpeg", ".gif", ".zip", ".gz", ".db", ".html", ".css", ".js", ".log",
              ".toml", ".yaml", ".yml", ".md", ".au", ".wav", ".csv"}  # fmt: skip
@@ -54,6 +57,8 @@ def read_source(path: Path) -> Iterator[SourceMail]:
         raise SourceError(f"{path}: expected a mail file, a folder, a Maildir or an mbox; there is nothing by that name")
     if not path.is_file():
         raise SourceError(f"{path}: expected a mail file, a folder, a Maildir or an mbox; it is a device, a pipe or a socket")
+    if path.suffix.lower() in _MBOX_ENDINGS and not path.stat().st_size:
+        raise SourceError(f"{path}: expected an mbox with mail in it, found an empty one")
     if _is_mbox(path):
         return _mbox(path)
     return iter((SourceMail(str(path), "file", path),))
@@ -71,8 +76,27 @@ def is_maildir(path: Path) -> bool:
 
 
 def looks_like_mail(path: Path) -> bool:
-    """Whether a file in a folder may be a mail, by its name."""
-    return path.is_file() and not path.name.startswith(".") and path.suffix.lower() not in _NOT_MAIL
+    """Whether a file in a folder may be a mail, by its name and, unless it is called ``.eml``, by its first bytes."""
+    if path.name.startswith(".") or not path.is_file():
+        return False
+    ending = path.suffix.lower()
+    return ending == ".eml" or (ending not in _NOT_MAIL and not _is_binary(path))
+
+
+def left_out(path: Path) -> int:
+    """How many files of a folder of mails `read_source` leaves out, because they are no mail."""
+    if not path.is_dir() or is_maildir(path):
+        return 0
+    return sum(file.is_file() and not file.name.startswith(".") and not looks_like_mail(file) for file in path.iterdir())
+
+
+def _is_binary(path: Path) -> bool:
+    """A zero byte at the beginning: no mail has one there. A file that can't be read is somebody's mail: it is named later."""
+    try:
+        with path.open("rb") as file:
+            return b"\0" in file.read(_SNIFFED)
+    except OSError:
+        return False
 
 
 def _folder(path: Path) -> list[SourceMail]:
@@ -98,7 +122,7 @@ def _is_mbox(path: Path) -> bool:
                 return False
     except OSError:
         return False
-    return path.suffix.lower() in (".mbox", ".mbx") or len(list(islice(_separators(path), 2))) > 1
+    return path.suffix.lower() in _MBOX_ENDINGS or len(list(islice(_separators(path), 2))) > 1
 
 
 def _separators(path: Path) -> Iterator[tuple[int, int]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from html import unescape
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -78,6 +79,8 @@ def to_markdown(text: str) -> tuple[str, str, tuple[Link, ...], int]:
         root = html.document_fromstring(text.encode("utf-8", "replace"), parser=parser)
     except (etree.ParserError, etree.XMLSyntaxError, ValueError, AssertionError):
         return "", "", (), 0
+    if any(entry.type_name == "ERR_RESOURCE_LIMIT" for entry in parser.error_log):
+        return _bare(text), "", (), 0
     title = root.findtext(".//title") or ""
     writer = _Writer()
     _walk(root, writer)
@@ -85,6 +88,14 @@ def to_markdown(text: str) -> tuple[str, str, tuple[Link, ...], int]:
     markdown = re.sub(r"\n{3,}", "\n\n", "\n".join(writer.lines)).strip()
     links = tuple(Link(text=name[:300], url=url) for url, name in writer.links.items())[:500]
     return markdown[:TEXT_LIMIT], _SPACES.sub(" ", title).strip()[:300], links, writer.tables
+
+
+def _bare(text: str) -> str:
+    """What stands between the tags: for markup nested deeper than the parser goes, which would cut the rest off."""
+    text = re.sub(r"(?is)<(script|style|head)\b.*?</\1\s*>", " ", text)
+    blocks = re.split(r"(?i)</?(?:p|div|tr|td|li|br|h[1-6]|table|ul|ol)\b[^>]*>", text)
+    lines = (" ".join(unescape(re.sub(r"<[^>]*>", " ", block)).split()) for block in blocks)
+    return "\n\n".join(_escape(line) for line in lines if line)[:TEXT_LIMIT]
 
 
 def _walk(element: html.HtmlElement, writer: _Writer, depth: int = 0) -> None:

@@ -43,6 +43,8 @@ class PdfPiece:
     last: int
     text: Blob
     characters: int
+    pictures: int
+    """Pages without text that have a picture."""
     start_unix_nano: int
     end_unix_nano: int
 
@@ -100,12 +102,15 @@ def read_pages(path: Path, first: int, last: int, blobs_root: Path) -> PdfPiece:
     document = pdfium.PdfDocument(path)
     try:
         texts = []
+        pictures = 0
         for number in range(first - 1, last):
             try:
                 page = document[number]
                 text_page = page.get_textpage()
                 text = text_page.get_text_bounded(errors="replace") if text_page.count_chars() else ""
                 text_page.close()
+                if not text.strip() and any(page.get_objects(filter=[raw.FPDF_PAGEOBJ_IMAGE], max_depth=5)):
+                    pictures += 1
                 page.close()
             except pdfium.PdfiumError as error:
                 raise PdfMalformed(f"page {number + 1} of the PDF can't be read") from error
@@ -115,7 +120,7 @@ def read_pages(path: Path, first: int, last: int, blobs_root: Path) -> PdfPiece:
     text = "\f".join(texts)
     characters = sum(len(item) for item in texts)
     blob = BlobStore(blobs_root).put_text(text)
-    return PdfPiece(first, last, blob, characters, started, time.time_ns())
+    return PdfPiece(first, last, blob, characters, pictures, started, time.time_ns())
 
 
 def _readable(text: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from otel_autopilot.errors import IngestionError, PdfEncrypted, PdfImageOnly, WorkError
+from otel_autopilot.errors import IngestionError, PdfEmpty, PdfEncrypted, PdfImageOnly, WorkError
 from otel_autopilot.pipeline.blobs import BlobStore
 from otel_autopilot.pipeline.ingestion.html import extract_html
 from otel_autopilot.pipeline.ingestion.pdf import PIECE_PAGES, PdfPiece, join_pieces, open_pdf, read_pages
@@ -105,7 +105,10 @@ async def _pdf(found: _Found, pool: WorkerPool, blobs: BlobStore, limits: Ingest
         pieces = await _pieces(found, pool, blobs, facts.pages, deadline, progress)
         characters = sum(piece.characters for piece in pieces)
         if characters == 0:
-            raise PdfImageOnly(f"the PDF has {facts.pages} pages and no text on them: it holds images only")
+            told = f"the PDF has {facts.pages} {'page' if facts.pages == 1 else 'pages'}"
+            if any(piece.pictures for piece in pieces):
+                raise PdfImageOnly(f"{told} and no text: it holds pictures only")
+            raise PdfEmpty(f"{told} and neither text nor pictures that could be read")
         text = await in_thread(join_pieces, [piece.text for piece in pieces], blobs.root)
         document = Document(
             part=found.number,
