@@ -15,7 +15,6 @@ import pytest
 
 from otel_autopilot.pipeline.delivery.attempt import Refused, new_breakers
 from otel_autopilot.pipeline.delivery.outbox import MemoryOutbox
-from otel_autopilot.pipeline.delivery.smtp import without_addresses
 from otel_autopilot.pipeline.delivery.stage import DeliveryFailed, DeliveryOptions, deliver
 from otel_autopilot.pipeline.delivery.targets import parse_target
 from otel_autopilot.pipeline.messages import Address, Delivery, Digest, Email
@@ -196,7 +195,7 @@ async def test_one_refused_recipient_does_not_stop_the_others() -> None:
     assert [(outcome.recipient[:3], outcome.outcome, outcome.attempts) for outcome in delivery.outcomes] == [
         ("ann", "delivered", 1), ("bob", "failed", 1), ("eve", "delivered", 1),
     ]  # fmt: skip
-    assert delivery.outcomes[1].error == "the SMTP server answered 550: 5.1.1 <address> no such user <address>"
+    assert delivery.outcomes[1].error == "the SMTP server answered 550: 5.1.1 … no such user …"
     assert sorted(taken.recipients[0] for taken in server.taken) == ["ann.lee@example.org", "eve.poe@example.org"]
 
 
@@ -394,7 +393,7 @@ async def test_a_host_that_keeps_breaking_off_is_left_alone_for_a_while_by_every
             except DeliveryFailed:
                 assert point != "end"
         with pytest.raises(
-            DeliveryFailed, match="not tried: 3 tries in a row had failed at this host, which rests for 600 s"
+            DeliveryFailed, match="not tried: 3 tries in a row had failed there; it rests for 600 s"
         ) as raised:
             await send(server.port, "bob.ray@example.org", run_id="run-9", **shared)
         assert server.conversations == 3
@@ -431,23 +430,6 @@ async def test_the_rest_of_one_host_is_not_the_rest_of_another() -> None:
 
 
 # --- what a server says -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("said", "shown"),
-    [
-        ("5.1.1 <Ann.Lee@example.org>: unknown", "5.1.1 <address>: unknown"),
-        ("ann.lee: no such user", "<address>: no such user"),
-        ("see http://spf.example/why?id=ann.lee%40example.org&ip=1", "see <address>"),
-        ("user ANN.LEE over quota", "user <address> over quota"),
-        ("2.0.0\nmailbox\r\nfull", "2.0.0 mailbox full"),
-        ("\x1b[31mred\x00", "[31mred"),
-        ("<Ann Lee> unknown", "<address> unknown"),
-        ("announced leeway", "announced leeway"),
-    ],
-)
-def test_a_servers_words_are_shown_without_addresses(said: str, shown: str) -> None:
-    assert without_addresses(said, ("ann.lee@example.org",)) == shown
 
 
 def test_an_error_of_ours_has_no_cause_that_could_be_exported() -> None:

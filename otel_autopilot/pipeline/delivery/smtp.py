@@ -7,17 +7,17 @@ import email.policy
 import re
 import socket
 import ssl
-from collections.abc import Iterable
 from email.message import EmailMessage
 
 import aiosmtplib
 from opentelemetry.trace import Span
 
 from otel_autopilot.pipeline.delivery import tls
-from otel_autopilot.pipeline.delivery.addresses import same, with_ascii_domain
+from otel_autopilot.pipeline.delivery.addresses import with_ascii_domain
 from otel_autopilot.pipeline.delivery.attempt import Refused, Uncertain
 from otel_autopilot.pipeline.delivery.manners import Recipient
 from otel_autopilot.pipeline.delivery.options import DeliveryOptions
+from otel_autopilot.pipeline.delivery.server_words import servers_words
 from otel_autopilot.pipeline.delivery.targets import Target, is_loopback
 from otel_autopilot.pipeline.threads import in_thread
 from otel_autopilot.telemetry import names
@@ -63,7 +63,7 @@ async def send_mail(mail: EmailMessage, target: Target, recipient: Recipient, op
             raise _broke("its answer can't be understood", sent) from None
         set_attributes(current, {names.SMTP_CODE: error.code})
         await _quit(client)
-        raise _refused(error, (recipient.address, options.sender, options.smtp_user or "")) from None
+        raise _refused(error) from None
     except aiosmtplib.SMTPNotSupported as error:
         await _quit(client)
         raise Refused(f"the SMTP server lacks what is needed: {error.message}", retryable=False) from None
@@ -126,12 +126,12 @@ async def _quit(client: aiosmtplib.SMTP) -> None:
         return  # the caller closes the connection
 
 
-def _refused(error: aiosmtplib.SMTPResponseException, known: Iterable[str]) -> Refused:
+def _refused(error: aiosmtplib.SMTPResponseException) -> Refused:
     """4xx may pass (RFC 5321 section 4.2.1). 421 and what comes before MAIL are the host's word, the rest is about this mail."""
     before_mail = isinstance(
         error, (aiosmtplib.SMTPConnectResponseError, aiosmtplib.SMTPHeloError, aiosmtplib.SMTPAuthenticationError)
     )
-    said = without_addresses(error.message, known)
+    said = servers_words(error.message)
     return Refused(
         f"the SMTP server answered {error.code}" + (f": {said}" if said else ""), retryable=error.code < 500,
         host=before_mail or error.code == aiosmtplib.SMTPStatus.domain_unavailable,
@@ -156,19 +156,3 @@ def _reason(error: Exception) -> str:
     if isinstance(cause, OSError) and cause.strerror:
         return cause.strerror
     return "connection lost" if isinstance(error, aiosmtplib.SMTPServerDisconnected) else type(cause).__name__
-
-
-_ADDRESS = re.compile(r"<[^<>]*>|\S*(?:@|%40)\S*", re.IGNORECASE)
-
-
-def without_addresses(text: str, known: Iterable[str] = ()) -> str:
-    """A server's words without the addresses that servers like to repeat: whatever looks like one, stands in <>, or is known.
-
-    Of a known address the local part goes, too, as in "550 ann: user unknown".
-    """
-    cleaned = _ADDRESS.sub("<address>", " ".join(text.encode("ascii", "replace").decode().split()))
-    for address in known:
-        for piece in {address, address.partition("@")[0]} - {""}:
-            if not same(piece, "address"):
-                cleaned = re.sub(rf"(?<!\w){re.escape(piece)}(?!\w)", "<address>", cleaned, flags=re.IGNORECASE)
-    return "".join(char for char in cleaned if char.isprintable())[:300]
