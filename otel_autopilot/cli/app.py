@@ -31,6 +31,14 @@ Collector = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="JSON for machines, on stdout.")]
 
 
+class Outcome(StrEnum):
+    """How an email can end."""
+
+    SUCCESS = "success"
+    FAILED = "failed"
+    REJECTED = "rejected"
+
+
 class Fault(StrEnum):
     """What `demo` can break."""
 
@@ -48,7 +56,7 @@ def _version(value: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(epilog="Example: `otel-autopilot demo`, then `otel-autopilot trace mail.eml`")
 def _root(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
 ) -> None:
@@ -67,7 +75,9 @@ def demo(
 
 @app.command(epilog="Example: `otel-autopilot trace mail.eml newsletters/ --json > traces.jsonl`")
 def trace(
-    source: Annotated[list[Path], typer.Argument(metavar="SOURCE...", help="Mail files, folders of mail, Maildirs or mboxes.")],
+    source: Annotated[
+        list[Path], typer.Argument(metavar="SOURCE...", readable=False, help="Mail files, folders of mail, Maildirs or mboxes.")
+    ],
     as_json: AsJson = False,
     deliver_to: Annotated[
         list[str] | None,
@@ -98,14 +108,14 @@ def show(
 @app.command(name="list", epilog="Example: `otel-autopilot list --outcome failed`")
 def list_(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many.")] = 20,
-    outcome: Annotated[str | None, typer.Option("--outcome", help="Only success, failed or rejected.")] = None,
+    outcome: Annotated[Outcome | None, typer.Option("--outcome", help="Only those that ended so.")] = None,
     everything: Annotated[bool, typer.Option("--all", "-a", help="Other traces too, such as those of API requests.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """List the latest emails in the embedded store."""
     from otel_autopilot.cli.show import list_traces
 
-    raise typer.Exit(list_traces(limit=limit, outcome=outcome, everything=everything, as_json=as_json))
+    raise typer.Exit(list_traces(limit=limit, outcome=outcome.value if outcome else None, everything=everything, as_json=as_json))
 
 
 @app.command(epilog="Example: `otel-autopilot serve --deliver-to digests/ --watch ~/Maildir`")

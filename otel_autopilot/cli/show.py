@@ -43,7 +43,9 @@ def list_traces(*, limit: int, outcome: str | None, everything: bool, as_json: b
         for row in rows:
             sys.stdout.write(json_text(row.to_json()) + "\n")
     elif not rows:
-        sys.stderr.write("no traces are stored yet; try: otel-autopilot demo\n")
+        sys.stderr.write(
+            f"no stored email ended so: {outcome}\n" if outcome else "no emails are stored yet; try: otel-autopilot demo\n"
+        )
     else:
         print_list(rows, console())
     return 0

@@ -22,7 +22,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from otel_autopilot.errors import EmailError
+from otel_autopilot.errors import EmailError, SourceError
 from otel_autopilot.local.model import LogRecordRow, SpanRecord
 from otel_autopilot.local.terminal import console, json_text, print_trace
 from otel_autopilot.pipeline.blobs import BlobStore
@@ -53,7 +53,10 @@ def trace(sources: Sequence[Path], *, as_json: bool, deliver_to: Sequence[str], 
     for path in sources:
         if other := left_out(path):
             sys.stderr.write(f"{path}: {other} {'file' if other == 1 else 'files'} left out: no mail\n")
-    total = sum(1 for _ in chain.from_iterable(read_source(path) for path in sources)) - skip
+    found = sum(1 for _ in chain.from_iterable(read_source(path) for path in sources))
+    total = found - skip
+    if total <= 0:
+        raise SourceError(f"--skip {skip}: expected less than the {found} mails that there are")
     logger.remove()
     tap = Tap()
     telemetry = configure(
@@ -65,7 +68,7 @@ def trace(sources: Sequence[Path], *, as_json: bool, deliver_to: Sequence[str], 
         tap=tap,
         runtime_metrics=False,
     )
-    command = _Trace(settings, tap, as_json=as_json, total=max(0, total))
+    command = _Trace(settings, tap, as_json=as_json, total=total)
     with _work_directory(settings.data_dir) as directory:
         stream = islice(chain.from_iterable(mails_of for _, mails_of in mails), skip, None)
         code = asyncio.run(command.run(stream, BlobStore(directory)))
@@ -98,7 +101,6 @@ class _Trace:
         self._interrupted = False
         self._out = console()
         terminal = Console(stderr=True)
-        self._said = time.monotonic()
         self._quiet = not terminal.is_terminal
         self._progress = Progress(
             SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
@@ -123,6 +125,7 @@ class _Trace:
                     progress=self._page if self._total == 1 else None,
                 )  # fmt: skip
                 runner = OnceRunner(agents, blobs, stage_attempts=settings.stage_attempts, trusted_senders=settings.trusted_senders)
+                tell = asyncio.create_task(self._tell())
                 waiting: list[tuple[SourceMail, asyncio.Task[Once]]] = []
                 for mail in mails:
                     if self._stopping:
@@ -134,6 +137,7 @@ class _Trace:
                 for mail, work in waiting:
                     await self._show(mail, work)
                     self._progress.advance(task)
+                tell.cancel()
         self._interrupted = self._stopping and self._outcomes.total() < self._total
         if self._interrupted:
             return 130
@@ -151,6 +155,12 @@ class _Trace:
             where = self._settings.collector or "the embedded store"
             sys.stderr.write(f"{spans} spans could not be sent to {where} ({reason})\n")
 
+    async def _tell(self) -> None:
+        """Where stderr is no terminal: a line now and then, also while one mail takes long."""
+        while self._quiet:
+            await asyncio.sleep(PROGRESS_SECONDS)
+            sys.stderr.write(f"{self._outcomes.total()} of {self._total} mails\n")
+
     def _interrupt(self) -> None:
         if self._stopping:
             raise KeyboardInterrupt
@@ -165,9 +175,6 @@ class _Trace:
         spans, logs = self._tap.take(once.identity.trace_id)
         outcome = row_of(once.finished.state).outcome or "failed"
         self._outcomes[outcome] += 1
-        if self._quiet and time.monotonic() - self._said > PROGRESS_SECONDS:
-            self._said = time.monotonic()
-            sys.stderr.write(f"{self._outcomes.total()} of {self._total} mails\n")
         if self._json:
             sys.stdout.write(json_text(_line(mail, once, outcome, spans)) + "\n")
             sys.stdout.flush()

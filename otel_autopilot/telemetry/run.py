@@ -106,6 +106,7 @@ def attempt(
 
     ``known`` are the mail's values for the redaction; what is learned in the block is added to them.
 
+    A block that sets ``autopilot.outcome`` on the span has the last word on it (some of a delivery's recipients got nothing).
     Records ``autopilot.stage.duration`` and ``autopilot.stage.queue.duration``. The exception of a failed attempt is
     recorded on the span and raised; an exception with a true ``rejected`` attribute counts as rejected.
     """
@@ -132,6 +133,7 @@ def attempt(
                 raise
             finally:
                 ended = max(time.time_ns(), started_unix_nano)
+                outcome = (getattr(span, "attributes", None) or {}).get(names.OUTCOME.name, outcome)
                 span.set_attribute(names.OUTCOME.name, outcome)
                 span.end(ended)
                 instruments.record_duration(

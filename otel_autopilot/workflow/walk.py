@@ -17,7 +17,7 @@ from typing import Any, Protocol
 import tenacity
 from loguru import logger
 from opentelemetry import trace
-from opentelemetry.trace import Link
+from opentelemetry.trace import Link, Span, Status, StatusCode
 
 from otel_autopilot.errors import AutopilotError, EmailError, StageError, WorkError
 from otel_autopilot.pipeline.blobs import BlobStore
@@ -200,12 +200,12 @@ class Walker:
                     "attempt {} at {} was lost: its process died", lost.number, stage
                 )
         result: dict[str, Any] = {}
-        outcome = "failed"
+        outcome = ""
         try:
             with run_trace.attempt(
                 run, stage, begun.number, span_id=span_id, workflow=workflow, ready_unix_nano=begun.ready_unix_nano,
                 started_unix_nano=started, executor=self._executor_id, known=walk.known,
-            ):  # fmt: skip
+            ) as span:  # fmt: skip
                 if walk.email is not None:
                     learn(*known_values(walk.email))
                 if walk.unreadable is not None:
@@ -213,6 +213,7 @@ class Walker:
                 message = await self._agents.work(agent, walk)
                 if isinstance(message, Delivery):
                     message = Delivery(outcomes=tuple(_told(outcome, walk.known) for outcome in message.outcomes))
+                    outcome = _judge(span, message)
                 self._check_workflow(message, walk)
                 walk.made[agent] = message
                 content = message.model_dump_json()
@@ -220,7 +221,7 @@ class Walker:
                     result["blob"] = (await in_thread(self._blobs.put, content.encode())).sha256
                 else:
                     result["message"] = content
-            outcome = "success"
+            outcome = "success" if outcome == "" else outcome
         except (StageError, WorkError) as error:
             rejected = getattr(error, "rejected", False)
             outcome = "rejected" if rejected else "failed"
@@ -240,7 +241,7 @@ class Walker:
         except Exception as error:  # noqa: BLE001  # a fault of ours fails this run, with its trace, and no other
             with run_trace.logs_of(run, span_id, walk.known):
                 logger.bind(stage=stage, attempt=begun.number).opt(exception=error).error("{} failed unexpectedly", stage)
-            kind = type(error).__qualname__
+            kind, outcome = type(error).__qualname__, "failed"
             result = {
                 "error": {"type": kind, "message": f"unexpected {kind} in {stage}", "stage": stage, "rejected": False},
                 "retryable": isinstance(error, OSError),
@@ -294,6 +295,18 @@ class Walker:
             delivery if isinstance(delivery, Delivery) else None,
             last,
         )
+
+
+def _judge(span: Span, delivery: Delivery) -> str:
+    """The outcome of a delivery that did not fail as a whole; said on its span when it is not all well."""
+    missed = [item.outcome for item in delivery.outcomes if item.outcome in ("failed", "uncertain")]
+    if not missed:
+        return "success"
+    span.set_attribute(names.OUTCOME.name, "failed")
+    span.set_status(
+        Status(StatusCode.ERROR, f"{len(missed)} of {len(delivery.outcomes)} deliveries {' and '.join(sorted(set(missed)))}")
+    )
+    return "failed"
 
 
 def _told(outcome: RecipientOutcome, known: KnownValues) -> RecipientOutcome:

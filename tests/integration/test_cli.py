@@ -150,6 +150,39 @@ def test_an_mbox_names_its_mails_by_number(tmp_path: Path) -> None:
     assert [line["file"] for line in lines(run(tmp_path, "trace", str(box), "--json"))] == [f"{box}#1", f"{box}#2"]
 
 
+def test_a_delivery_that_failed_is_listed_with_its_target_and_its_error(tmp_path: Path, mail: Path) -> None:
+    done = run(
+        tmp_path, "trace", str(mail), "--json", "--deliver-to", str(mail / "no folder"), AUTOPILOT_STAGE_ATTEMPTS="1"
+    )  # fmt: skip
+    (line,) = lines(done)
+    assert (done.returncode, line["outcome"], line["error"]["stage"]) == (1, "failed", "delivery")
+    (delivery,) = line["deliveries"]
+    assert (delivery["target"], delivery["outcome"]) == (str(mail / "no folder"), "failed")
+    assert "Not a directory" in delivery["error"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8:strict", "latin-1", "ascii"])
+def test_no_name_and_no_locale_ends_a_run(tmp_path: Path, encoding: str) -> None:
+    folder = tmp_path / "mails"
+    folder.mkdir()
+    content = "Subject: Größe 漢字 😀\n\nDie Größe des Archivs ist 漢字 und 😀 genug.\n".encode()
+    for name in (b"a.eml", b"b\xff.eml", b"c.eml"):
+        (folder / os.fsdecode(name)).write_bytes(content)
+    done = subprocess.run(
+        [sys.executable, "-m", "otel_autopilot", "trace", str(folder), "--json"],
+        env=environment(tmp_path, PYTHONIOENCODING=encoding), capture_output=True, timeout=150, check=False,
+    )  # fmt: skip
+    found = [json.loads(line.decode("utf-8")) for line in done.stdout.splitlines()]
+    assert done.returncode == 0, done.stderr
+    assert [line["outcome"] for line in found] == ["success"] * 3
+    assert found[0]["digest"]["title"] == "Größe 漢字 😀"
+    text = subprocess.run(
+        [sys.executable, "-m", "otel_autopilot", "trace", str(folder / "a.eml")],
+        env=environment(tmp_path, PYTHONIOENCODING=encoding), capture_output=True, timeout=150, check=False,
+    )  # fmt: skip
+    assert text.returncode == 0, text.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -158,6 +191,9 @@ def test_an_mbox_names_its_mails_by_number(tmp_path: Path) -> None:
         (("trace",), "SOURCE"),
         (("nonsense",), "No such command"),
         (("demo", "--fault", "nonsense"), "worker-killed"),
+        (("trace", "{mail}", "--collector", "nonsense"), "expected http://HOST:PORT"),
+        (("trace", "{mail}", "--skip", "1"), "expected less than the 1 mails"),
+        (("list", "--outcome", "nonsense"), "rejected"),
     ],
 )
 def test_wrong_use_is_exit_code_2_and_says_what_was_expected(

@@ -392,9 +392,7 @@ async def test_a_host_that_keeps_breaking_off_is_left_alone_for_a_while_by_every
                 await send(server.port, "bob.ray@example.org", run_id=f"run-{number}", **shared)
             except DeliveryFailed:
                 assert point != "end"
-        with pytest.raises(
-            DeliveryFailed, match="not tried: 3 tries in a row had failed there; it rests for 600 s"
-        ) as raised:
+        with pytest.raises(DeliveryFailed, match="not tried: 3 tries in a row had failed there; it rests for 600 s") as raised:
             await send(server.port, "bob.ray@example.org", run_id="run-9", **shared)
         assert server.conversations == 3
     assert raised.value.retryable

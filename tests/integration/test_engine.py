@@ -198,6 +198,9 @@ async def test_rule_partial_success_and_uncertain_are_states_of_their_own(
     async with engine_on(data_dir, agents) as engine:
         run = await finished(engine, (await engine.accept(raw(data_dir))).run_id)
     assert run.state == state
+    delivery = spans.one("delivery")
+    assert delivery.attributes["autopilot.outcome"] == run.stages[-1].outcome == "failed"
+    assert delivery.status.description == f"1 of 2 deliveries {outcomes[1]}"
 
 
 async def test_rule_a_second_process_on_the_same_data_is_refused_with_the_holders_pid(data_dir: Path, spans: Spans) -> None:

@@ -168,8 +168,9 @@ def test_files_that_are_no_mail_are_left_out_of_a_folder_and_counted(tmp_path: P
     (tmp_path / "b").write_bytes(b"Subject: b\n\nb\n")
     (tmp_path / "picture.bmp").write_bytes(b"BM\0\0\0\0")
     (tmp_path / "notes.md").write_bytes(b"# no mail")
+    (tmp_path / "notes.txt").write_bytes(b"remember the milk\n")
     assert [Path(mail.label).name for mail in read_source(tmp_path)] == ["a.eml", "b"]
-    assert left_out(tmp_path) == 2
+    assert left_out(tmp_path) == 3
     assert left_out(tmp_path / "b") == 0
 
 
@@ -179,3 +180,12 @@ def test_an_empty_mbox_is_an_error_and_an_empty_mail_is_a_mail(tmp_path: Path) -
     with pytest.raises(SourceError, match="expected an mbox with mail in it, found an empty one"):
         read_source(tmp_path / "empty.mbox")
     assert len(list(read_source(tmp_path / "empty.eml"))) == 1
+
+
+def test_an_mbox_in_a_folder_gives_each_of_its_mails_and_may_begin_with_a_blank_line(tmp_path: Path) -> None:
+    date = b"From ann@example.org Sat Nov 21 10:00:00 2026\n"
+    (tmp_path / "in.mbox").write_bytes(b"\n" + date + b"Subject: 1\n\none\n\n" + date + b"Subject: 2\n\ntwo\n")
+    (tmp_path / "z.eml").write_bytes(b"Subject: z\n\nz\n")
+    mails = list(read_source(tmp_path))
+    assert [Path(mail.label).name for mail in mails] == ["in.mbox#1", "in.mbox#2", "z.eml"]
+    assert b"".join(mails[1].chunks()) == b"Subject: 2\n\ntwo\n"

@@ -45,7 +45,7 @@ def written(path: Path, kind: str, run_id: str) -> bool:
 def write_folder(path: Path, digest: Digest, run_id: str) -> None:
     """Write ``RUN.json`` and then ``RUN.md``; raises Refused when the folder can't be written. Blocking."""
     try:
-        path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name, content in ((f"{run_id}.json", digest.model_dump_json(indent=1) + "\n"), (f"{run_id}.md", digest.markdown)):
             _write(path / f".{name}.{os.getpid()}", path / name, content.encode("utf-8", "replace"))
     except OSError as error:
@@ -70,10 +70,14 @@ def _maildir_name(run_id: str) -> str:
     return f"{run_id}.autopilot.{socket.gethostname().replace('/', '_').replace(':', '_')}"
 
 
+def _for_its_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
 def _write(draft: Path, target: Path, content: bytes) -> None:
     """Write a draft, rename it, and make both last: the file's content, then its name."""
     try:
-        with draft.open("wb") as file:
+        with open(draft, "wb", opener=_for_its_owner) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -12,6 +12,7 @@ from typing import Literal
 from otel_autopilot.errors import SourceError
 
 _CHUNK = 1_048_576
+_BEGINNING = re.compile(rb"\s*(?:From |>?From:|[!-9;-~]+[ \t]*:)")
 _MBOX_ENDINGS = (".mbox", ".mbx")
 #: Bytes of a file that are looked at to tell whether it is a mail.
 _SNIFFED = 4_096
@@ -80,7 +81,7 @@ def looks_like_mail(path: Path) -> bool:
     if path.name.startswith(".") or not path.is_file():
         return False
     ending = path.suffix.lower()
-    return ending == ".eml" or (ending not in _NOT_MAIL and not _is_binary(path))
+    return ending == ".eml" or (ending not in _NOT_MAIL and _begins_as_mail(path))
 
 
 def left_out(path: Path) -> int:
@@ -90,17 +91,22 @@ def left_out(path: Path) -> int:
     return sum(file.is_file() and not file.name.startswith(".") and not looks_like_mail(file) for file in path.iterdir())
 
 
-def _is_binary(path: Path) -> bool:
-    """A zero byte at the beginning: no mail has one there. A file that can't be read is somebody's mail: it is named later."""
+def _begins_as_mail(path: Path) -> bool:
+    """A header field, or a separator of an mbox, and no zero byte. A file that can't be read is somebody's mail: it is named later."""
     try:
         with path.open("rb") as file:
-            return b"\0" in file.read(_SNIFFED)
+            head = file.read(_SNIFFED)
     except OSError:
-        return False
+        return True
+    return b"\0" not in head and _BEGINNING.match(head) is not None
 
 
 def _folder(path: Path) -> list[SourceMail]:
-    return [SourceMail(str(file), "file", file) for file in sorted(path.iterdir()) if looks_like_mail(file)]
+    mails: list[SourceMail] = []
+    for file in sorted(path.iterdir()):
+        if looks_like_mail(file):
+            mails += _mbox(file) if _is_mbox(file) else [SourceMail(str(file), "file", file)]
+    return mails
 
 
 def _maildir(path: Path) -> list[SourceMail]:
@@ -118,7 +124,7 @@ def _is_mbox(path: Path) -> bool:
     """A file that begins with a separator and has the ending of an mbox, or more than one mail."""
     try:
         with path.open("rb") as file:
-            if file.read(5) != b"From ":
+            if not file.read(_SNIFFED).lstrip(b"\r\n").startswith(b"From "):
                 return False
     except OSError:
         return False
@@ -127,13 +133,14 @@ def _is_mbox(path: Path) -> bool:
 
 def _separators(path: Path) -> Iterator[tuple[int, int]]:
     """Where separators begin and end: the first line, and those after a blank line."""
-    offset, blank = 0, True
+    offset, blank, first = 0, True, True
     with path.open("rb") as file:
         while line := file.readline(65_536):
             following = offset + len(line)
-            if offset == 0 or (blank and _SEPARATOR.match(line)):
+            if (first and line.startswith(b"From ")) or (blank and _SEPARATOR.match(line)):
                 yield offset, following
             blank = line in (b"\n", b"\r\n")
+            first = first and blank
             offset = following
 
 
