@@ -62,9 +62,9 @@ wheel: $(VENV)/.dev ## Build the wheel into dist/
 
 .PHONY: requirements
 requirements: ## Pin the dependencies again, with hashes (needs uv)
-	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements/base.txt
 	uv pip compile --group build --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements/build.txt
 	uv pip compile pyproject.toml --extra all --group build --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements/all.txt
+	uv pip compile pyproject.toml --constraints requirements/all.txt --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements/base.txt
 	uv pip compile pyproject.toml --extra all --group build --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet -o requirements/dev.txt
 
 .PHONY: clean
