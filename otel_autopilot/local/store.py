@@ -25,6 +25,9 @@ from otel_autopilot.local.values import decode, encode, text
 
 #: How long a writer waits for another process, in seconds.
 BUSY_SECONDS = 30.0
+#: Pages of 4 kB that gather in the write-ahead log: spans of one trace lie apart in the index, and a page that many of them
+#: touch is written back once.
+CHECKPOINT_PAGES = 8_000
 #: Batches between two looks at age and size.
 RETENTION_EVERY = 200
 #: Traces erased in one transaction, so that nobody waits long.
@@ -78,6 +81,7 @@ class TraceStore:
             connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=NORMAL")
+            connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
             connection.execute("PRAGMA cache_size=-16000")
             migrate(connection, str(self.path))
         except (sqlite3.Error, OSError) as error:
