@@ -13,7 +13,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ ON CONFLICT (trace_id) DO UPDATE SET
     outcome = CASE WHEN excluded.rooted THEN excluded.outcome ELSE outcome END,
     message_id = coalesce(excluded.message_id, message_id), sender = coalesce(excluded.sender, sender),
     stages = json_patch(coalesce(stages, '{}'), coalesce(excluded.stages, '{}')), rooted = max(rooted, excluded.rooted)
+RETURNING number
 """
 
 
@@ -158,28 +159,34 @@ class TraceStore:
             self.retain()
 
     def _write_spans(self, connection: sqlite3.Connection, spans: Sequence[SpanRecord]) -> None:
-        rows = [self._row(connection, span) for span in spans]
+        groups: dict[str, list[SpanRecord]] = {}
+        for span in spans:
+            groups.setdefault(span.trace_id, []).append(span)
+        rows = []
+        for trace_id, group in groups.items():
+            number = connection.execute(_UPSERT_TRACE, _summary(trace_id, group)).fetchone()[0]
+            rows += [self._row(connection, number, span) for span in group]
         before = connection.total_changes
         connection.executemany(_INSERT_SPAN, rows)
         if connection.total_changes - before != len(rows):
             # Some were there already, or twice in the batch: the traces are counted anew.
-            self._recount(connection, {span.trace_id for span in spans})
-            return
-        connection.executemany(_UPSERT_TRACE, _summaries(spans))
+            for trace_id in groups:
+                self._recount(connection, trace_id)
 
-    def _recount(self, connection: sqlite3.Connection, trace_ids: Iterable[str]) -> None:
-        for trace_id in trace_ids:
-            stored = self._spans(connection, trace_id)
-            connection.execute("DELETE FROM traces WHERE trace_id = ?", (_blob(trace_id),))
-            connection.executemany(_UPSERT_TRACE, _summaries(stored))
+    def _recount(self, connection: sqlite3.Connection, trace_id: str) -> None:
+        stored, key = self._spans(connection, trace_id), (_blob(trace_id),)
+        number = connection.execute("SELECT number FROM traces WHERE trace_id = ?", key).fetchone()
+        connection.execute("DELETE FROM traces WHERE trace_id = ?", key)
+        connection.execute(_UPSERT_TRACE, _summary(trace_id, stored)).fetchone()
+        connection.execute("UPDATE traces SET number = ? WHERE trace_id = ?", (*number, *key))
 
-    def _row(self, connection: sqlite3.Connection, span: SpanRecord) -> tuple[Any, ...]:
+    def _row(self, connection: sqlite3.Connection, trace: int, span: SpanRecord) -> tuple[Any, ...]:
         body: list[Any] = [span.attributes, span.kind, span.status_code, span.status_message, span.scope.name]
         if span.events or span.links:
             body.append([[event.name, event.time_unix_nano, event.attributes] for event in span.events])
             body.append([[link.trace_id, link.span_id, link.attributes] for link in span.links])
         return (
-            bytes.fromhex(span.trace_id), bytes.fromhex(span.span_id), _blob(span.parent_span_id), text(span.name), span.start_unix_nano,
+            trace, bytes.fromhex(span.span_id), _blob(span.parent_span_id), text(span.name), span.start_unix_nano,
             span.end_unix_nano, span.failed, self._resource(connection, span.resource), encode(body),
         )  # fmt: skip
 
@@ -227,7 +234,9 @@ class TraceStore:
     @staticmethod
     def _spans(connection: sqlite3.Connection, trace_id: str) -> list[SpanRecord]:
         rows = connection.execute(
-            "SELECT s.*, r.attributes FROM spans s JOIN resources r ON r.id = s.resource WHERE trace_id = ? ORDER BY start_unix_nano",
+            "SELECT t.trace_id, s.span_id, s.parent_span_id, s.name, s.start_unix_nano, s.end_unix_nano, s.error, s.resource, s.body, "
+            "r.attributes FROM traces t JOIN spans s ON s.trace = t.number JOIN resources r ON r.id = s.resource "
+            "WHERE t.trace_id = ? ORDER BY s.start_unix_nano",
             (_blob(trace_id),),
         )
         return [_span(row) for row in rows]
@@ -306,11 +315,11 @@ class TraceStore:
             connection.execute("BEGIN IMMEDIATE")
             limit = before_unix_nano if before_unix_nano is not None else 1 << 62
             rows = connection.execute(
-                "SELECT trace_id, end_unix_nano FROM traces WHERE start_unix_nano < ? ORDER BY start_unix_nano LIMIT ?",
+                "SELECT trace_id, end_unix_nano, number FROM traces WHERE start_unix_nano < ? ORDER BY start_unix_nano LIMIT ?",
                 (limit, most),
             ).fetchall()
             ids = [(row[0],) for row in rows]
-            connection.executemany("DELETE FROM spans WHERE trace_id = ?", ids)
+            connection.executemany("DELETE FROM spans WHERE trace = ?", [(row[2],) for row in rows])
             connection.executemany("DELETE FROM logs WHERE trace_id = ?", ids)
             connection.executemany("DELETE FROM traces WHERE trace_id = ?", ids)
             until = before_unix_nano if before_unix_nano is not None else max((row[1] for row in rows), default=0)
@@ -336,32 +345,26 @@ def _span(row: tuple[Any, ...]) -> SpanRecord:
     )  # fmt: skip
 
 
-def _summaries(spans: Sequence[SpanRecord]) -> list[tuple[Any, ...]]:
-    """What a batch adds to the list of traces."""
-    groups: dict[str, list[SpanRecord]] = {}
-    for span in spans:
-        groups.setdefault(span.trace_id, []).append(span)
-    rows = []
-    for trace_id, group in groups.items():
-        root = next((span for span in group if span.parent_span_id is None), None)
-        first = root or min(group, key=lambda span: span.start_unix_nano)
-        named = [span.attributes for span in (first, *group)]
+def _summary(trace_id: str, group: Sequence[SpanRecord]) -> tuple[Any, ...]:
+    """What a batch adds to the row of a trace."""
+    root = next((span for span in group if span.parent_span_id is None), None)
+    first = root or min(group, key=lambda span: span.start_unix_nano)
+    named = [span.attributes for span in (first, *group)]
 
-        def value(key: str, named: list[dict[str, Any]] = named) -> Any:
-            return next((attributes[key] for attributes in named if key in attributes), None)
+    def value(key: str) -> Any:
+        return next((attributes[key] for attributes in named if key in attributes), None)
 
-        stages = {
-            span.name: span.duration_nano / 1e9
-            for span in group
-            if span.name in _STAGES
-            and span.attributes.get("autopilot.stage") == span.name
-            and not span.attributes.get("autopilot.attempt.lost")
-        }
-        rows.append((
-            bytes.fromhex(trace_id), first.name, str(first.resource.get("service.name", "")),
-            min(span.start_unix_nano for span in group), max(span.end_unix_nano for span in group), len(group),
-            sum(span.failed for span in group), value("autopilot.run.id"), value("autopilot.workflow"),
-            first.attributes.get("autopilot.outcome") if root is not None else None, value("autopilot.email.message_id"),
-            value("autopilot.email.sender"), json.dumps(stages) if stages else None, int(root is not None),
-        ))  # fmt: skip
-    return rows
+    stages = {
+        span.name: span.duration_nano / 1e9
+        for span in group
+        if span.name in _STAGES
+        and span.attributes.get("autopilot.stage") == span.name
+        and not span.attributes.get("autopilot.attempt.lost")
+    }
+    return (
+        bytes.fromhex(trace_id), first.name, str(first.resource.get("service.name", "")),
+        min(span.start_unix_nano for span in group), max(span.end_unix_nano for span in group), len(group),
+        sum(span.failed for span in group), value("autopilot.run.id"), value("autopilot.workflow"),
+        first.attributes.get("autopilot.outcome") if root is not None else None, value("autopilot.email.message_id"),
+        value("autopilot.email.sender"), json.dumps(stages) if stages else None, int(root is not None),
+    )  # fmt: skip

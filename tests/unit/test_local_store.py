@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -108,17 +109,73 @@ def test_spans_that_come_in_several_batches_make_one_row_in_the_list(store: Trac
     assert row.stages == {"email": 1.0, "digest": 0.5}
 
 
-def test_rule_the_store_has_a_version_and_migrates_an_older_one(tmp_path: Path) -> None:
+#: The tables of version 2; version 1 had no index by sender.
+_TABLES_2 = """
+CREATE TABLE resources (id INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, attributes TEXT NOT NULL);
+CREATE TABLE spans (
+    trace_id BLOB NOT NULL, span_id BLOB NOT NULL, parent_span_id BLOB, name TEXT NOT NULL, start_unix_nano INTEGER NOT NULL,
+    end_unix_nano INTEGER NOT NULL, error INTEGER NOT NULL, resource INTEGER NOT NULL, body TEXT NOT NULL
+);
+CREATE UNIQUE INDEX spans_id ON spans (trace_id, span_id);
+CREATE TABLE traces (
+    trace_id BLOB PRIMARY KEY, name TEXT NOT NULL, service TEXT NOT NULL, start_unix_nano INTEGER NOT NULL,
+    end_unix_nano INTEGER NOT NULL, spans INTEGER NOT NULL, errors INTEGER NOT NULL, run_id TEXT, workflow TEXT, outcome TEXT,
+    message_id TEXT, sender TEXT, stages TEXT, rooted INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE INDEX traces_start ON traces (start_unix_nano DESC);
+CREATE INDEX traces_run ON traces (run_id) WHERE run_id IS NOT NULL;
+CREATE INDEX traces_message ON traces (message_id) WHERE message_id IS NOT NULL;
+CREATE INDEX traces_sender ON traces (sender) WHERE sender IS NOT NULL;
+CREATE INDEX traces_outcome ON traces (outcome, start_unix_nano DESC);
+CREATE TABLE logs (
+    id INTEGER PRIMARY KEY, time_unix_nano INTEGER NOT NULL, severity_number INTEGER NOT NULL, severity_text TEXT NOT NULL,
+    body TEXT NOT NULL, trace_id BLOB, span_id BLOB, attributes TEXT NOT NULL, resource INTEGER NOT NULL
+);
+CREATE INDEX logs_trace ON logs (trace_id) WHERE trace_id IS NOT NULL;
+CREATE INDEX logs_time ON logs (time_unix_nano);
+CREATE TABLE metric_points (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL, unit TEXT NOT NULL, kind TEXT NOT NULL, time_unix_nano INTEGER NOT NULL,
+    attributes TEXT NOT NULL, value TEXT NOT NULL, resource INTEGER NOT NULL
+);
+CREATE INDEX metric_points_name ON metric_points (name, time_unix_nano);
+CREATE INDEX metric_points_time ON metric_points (time_unix_nano);
+"""
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_rule_the_store_has_a_version_and_migrates_an_older_one(tmp_path: Path, version: int) -> None:
     path = tmp_path / "old.db"
-    TraceStore.open(path).close()
-    with sqlite3.connect(path) as old:
-        old.execute("DROP INDEX traces_sender")
-        old.execute("PRAGMA user_version=1")
+    with closing(sqlite3.connect(path)) as old, old:
+        old.executescript(_TABLES_2)
+        if version == 1:
+            old.execute("DROP INDEX traces_sender")
+        old.execute("INSERT INTO resources VALUES (1, 'h', '{\"service.name\":\"s\"}')")
+        body = '[{"autopilot.run.id":"r"},"SPAN_KIND_INTERNAL","STATUS_CODE_UNSET","",""]'
+        for number in (2, 1):  # the newer one first: the numbers follow the time
+            ids = bytes([number]) * 16
+            old.execute(
+                "INSERT INTO spans VALUES (?,?,NULL,'email pipeline',?,?,0,1,?)", (ids, bytes([number]) * 8, number, 9, body)
+            )
+            old.execute("INSERT INTO spans VALUES (?,?,?,'email',?,?,0,1,?)", (ids, b"c" * 8, bytes([number]) * 8, number, 9, body))
+            old.execute(
+                "INSERT INTO traces VALUES (?,'email pipeline','s',?,9,2,0,?,NULL,'success',NULL,'p1_x',NULL,1)",
+                (ids, number, f"run-{number}"),
+            )
+        old.execute(f"PRAGMA user_version={version}")
     store = TraceStore.open(path)
-    store.add_spans([span("email pipeline", 1, attributes={"autopilot.email.sender": "p1_x"})])
-    with sqlite3.connect(path) as migrated:
+    assert [row.run_id for row in store.latest()] == ["run-2", "run-1"]
+    assert store.find("x", ("p1_x",)) == ["02" * 16, "01" * 16]
+    spans, _ = store.trace("01" * 16)
+    assert [(item.name, item.parent_span_id) for item in spans] == [("email pipeline", None), ("email", "01" * 8)]
+    assert spans[0].resource == {"service.name": "s"}
+    store.add_spans([replace(spans[1], span_id="dd" * 8), *spans])
+    assert (store.span_count(), [row.spans for row in store.latest()]) == (5, [2, 3])
+    store.close()
+    with closing(sqlite3.connect(path)) as migrated, closing(sqlite3.connect(tmp_path / "new.db")) as new:
+        TraceStore.open(tmp_path / "new.db").close()
         assert migrated.execute("PRAGMA user_version").fetchone() == (VERSION,)
-        assert migrated.execute("SELECT 1 FROM sqlite_master WHERE name = 'traces_sender'").fetchone()
+        tables = "SELECT type, name, sql FROM sqlite_master ORDER BY name"
+        assert migrated.execute(tables).fetchall() == new.execute(tables).fetchall()
 
 
 def test_a_newer_version_and_a_file_that_is_no_database_are_errors_that_say_so(tmp_path: Path) -> None:
@@ -197,6 +254,8 @@ def test_whatever_an_attribute_holds_it_is_stored_or_refused_with_our_error(
 
 WRITER = """
 import sys, os
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from otel_autopilot.local.store import TraceStore
@@ -226,7 +285,7 @@ def test_two_processes_write_at_once_and_one_killed_leaves_only_whole_batches(tm
     assert other.returncode == 0
     with sqlite3.connect(path) as store:
         assert store.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        counts = [count for (count,) in store.execute("SELECT count(*) FROM spans GROUP BY trace_id")]
+        counts = [count for (count,) in store.execute("SELECT count(*) FROM spans GROUP BY trace")]
         assert set(counts) == {50}
         assert store.execute("SELECT count(*) FROM traces WHERE spans = 50").fetchone() == (len(counts),)
 
