@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from otel_autopilot.telemetry import names
 from tests.mail.make_mail import KINDS, make, write
 from tests.mail.planted import Sample
 
@@ -97,3 +98,16 @@ def test_no_two_mails_share_planted_data_and_every_subject_can_be_found() -> Non
         assert seen.isdisjoint(sample.secrets), sample.kind
         seen.update(sample.secrets)
         assert len(sample.secrets[0]) >= 15
+
+
+@pytest.mark.timeout(300)
+def test_rule_identity_every_span_and_attribute_that_is_emitted_is_in_the_schema(traced: Traced) -> None:
+    known = {span.name: {attribute.name for attribute in span.attributes} for span in names.SPANS}
+    unknown = {
+        (span["name"], key)
+        for _, line in traced.lines
+        for span in line["spans"]
+        for key in (*span["attributes"], "")
+        if span["name"] not in known or (key and key not in known[span["name"]] | {"error.type"})
+    }
+    assert unknown == set()

@@ -106,7 +106,7 @@ def test_the_variables_that_are_settings_give_no_warning(file: Path, monkeypatch
     assert unknown_variables() == []
 
 
-def test_the_data_directories_are_made_for_their_owner_alone(tmp_path: Path) -> None:
+def test_rule_settings_the_data_directories_are_made_for_their_owner_alone(tmp_path: Path) -> None:
     settings = Settings.load(data_dir=tmp_path / "a" / "data", work_dir=tmp_path / "b" / "work")
     prepare_data_dir(settings)
     assert stat.S_IMODE(settings.data_dir.stat().st_mode) == 0o700
