@@ -32,6 +32,7 @@ from otel_autopilot.pipeline.messages import Envelope, RawEmail
 from otel_autopilot.pipeline.threads import in_thread
 from otel_autopilot.pipeline.workers import WorkerPool
 from otel_autopilot.settings import Settings, prepare_data_dir
+from otel_autopilot.telemetry.health import write_health
 from otel_autopilot.telemetry.setup import Telemetry, configure
 from otel_autopilot.telemetry.tap import Tap
 from otel_autopilot.workflow.agents import BuiltInAgents, parse_targets
@@ -73,6 +74,7 @@ def trace(sources: Sequence[Path], *, as_json: bool, deliver_to: Sequence[str], 
         stream = islice(chain.from_iterable(mails_of for _, mails_of in mails), skip, None)
         code = asyncio.run(command.run(stream, BlobStore(directory)))
     telemetry.shutdown(10.0)
+    write_health(settings.data_dir, telemetry, settings.service_name)
     command.sum_up(telemetry, skip)
     return code
 

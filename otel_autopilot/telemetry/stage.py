@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
+import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -66,23 +68,42 @@ class stage(AbstractContextManager[Span]):  # used as a decorator and as a conte
         self._attributes = dict(attributes or {})
         self._links = links
         self._carrier = carrier
-        self._entered: list[tuple[_Measured, Any]] = []
+        self._entered: list[tuple[object, _Measured, Any]] = []
 
     def __enter__(self) -> Span:
         measured = _Measured(self)
-        self._entered.append((measured, otel_context.attach(measured.context)))
+        self._entered.append((_owner(), measured, otel_context.attach(measured.context)))
         return measured.span
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace_back: TracebackType | None) -> None:
-        measured, token = self._entered.pop()
+        owner = _owner()
+        # Several tasks may be inside of one stage at once, and leave it in another order.
+        mine = (index for index, entry in reversed(list(enumerate(self._entered))) if entry[0] is owner or entry[0] == owner)
+        _, measured, token = self._entered.pop(next(mine, -1))
         otel_context.detach(token)
         measured.end(error)
+
+    async def __aenter__(self) -> Span:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace_back: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace_back)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Decorate a function, or what classmethod and staticmethod made of one."""
         if isinstance(function, (classmethod, staticmethod)):
             return cast(Callable[P, R], type(function)(self(function.__func__)))
         return cast(Callable[P, R], _wrap(self, function))
+
+
+def _owner() -> object:
+    """The task that runs, or else the thread."""
+    try:
+        return asyncio.current_task() or threading.get_ident()
+    except RuntimeError:
+        return threading.get_ident()
 
 
 class _Measured:

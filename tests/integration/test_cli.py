@@ -252,6 +252,8 @@ def test_a_collector_that_is_away_is_reported_and_harms_no_mail(tmp_path: Path, 
     assert_whole(lines(done)[0])
     assert "could not be sent to http://127.0.0.1:1" in done.stderr
     assert not (tmp_path / "data" / "otel-autopilot" / "telemetry.db").exists()
+    (told,) = [line for line in run(tmp_path, "doctor").stdout.splitlines() if "spans:" in line and "exported" in line]
+    assert f"{len(lines(done)[0]['spans'])} dropped" in told
 
 
 @contextmanager

@@ -231,3 +231,22 @@ def test_the_durations_of_stages_and_emails_are_histograms(spans: Spans, metric_
 def test_a_stage_needs_a_name() -> None:
     with pytest.raises(ValueError, match="expected a name"):
         stage("")
+
+
+async def test_one_stage_may_hold_several_tasks_that_leave_in_any_order(spans: Spans, caplog: pytest.LogCaptureFixture) -> None:
+    shared, leave = stage("digest"), {name: asyncio.Event() for name in "abc"}
+
+    async def work(name: str) -> None:
+        async with shared as current:
+            current.set_attribute("who", name)
+            with stage("email"):
+                await leave[name].wait()
+            assert trace.get_current_span() is current
+
+    tasks = {name: asyncio.create_task(work(name)) for name in "abc"}
+    await asyncio.sleep(0)
+    for name in "bac":
+        leave[name].set()
+        await tasks[name]
+    assert [span.attributes["who"] for span in spans.named("digest")] == ["b", "a", "c"]
+    assert caplog.records == []
