@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import sys
 import threading
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar, cast
@@ -234,13 +235,23 @@ def _generator(of: stage, function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
+def _begin(inner: AsyncGenerator[Any, Any]) -> Awaitable[Any]:
+    """The first step, unknown to the event loop: at its end it closes the generators it knows, and this one is the wrapper's to close."""
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(None, None)
+    try:
+        return inner.__anext__()
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+
+
 def _async_generator(of: stage, function: Callable[..., Any]) -> Callable[..., AsyncIterator[Any]]:
     async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         measured = _Measured(of)
         try:
             with _inside(measured):
                 inner = function(*args, **kwargs)
-            step: Callable[[], Any] = inner.__anext__
+            step: Callable[[], Any] = functools.partial(_begin, inner)
             while True:
                 try:
                     with _inside(measured):

@@ -6,6 +6,8 @@ import asyncio
 import functools
 import gc
 import inspect
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -250,3 +252,29 @@ async def test_one_stage_may_hold_several_tasks_that_leave_in_any_order(spans: S
         await tasks[name]
     assert [span.attributes["who"] for span in spans.named("digest")] == ["b", "a", "c"]
     assert caplog.records == []
+
+
+def test_rule_stderr_an_async_generator_that_is_left_open_at_the_end_of_the_loop_says_nothing() -> None:
+    script = """
+import asyncio
+from otel_autopilot import stage
+
+@stage("digest")
+async def numbers():
+    try:
+        yield 1
+        yield 2
+    finally:
+        await asyncio.sleep(0)
+        print("closed")
+
+kept = []
+
+async def main():
+    kept.append(numbers())
+    print(await anext(kept[0]))
+
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("1\nclosed\n", "")

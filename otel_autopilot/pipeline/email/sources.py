@@ -76,19 +76,26 @@ def is_maildir(path: Path) -> bool:
     return (path / "cur").is_dir() and (path / "new").is_dir()
 
 
-def looks_like_mail(path: Path) -> bool:
-    """Whether a file in a folder may be a mail, by its name and, unless it is called ``.eml``, by its first bytes."""
-    if path.name.startswith(".") or not path.is_file():
-        return False
-    ending = path.suffix.lower()
-    return ending == ".eml" or (ending not in _NOT_MAIL and _begins_as_mail(path))
+def may_be_mail(path: Path) -> bool:
+    """Whether a file in a folder may be a mail, by its name."""
+    return not path.name.startswith(".") and path.suffix.lower() not in _NOT_MAIL and path.is_file()
+
+
+def mails_of(path: Path) -> list[SourceMail]:
+    """The mails of a file in a folder: one, those of an mbox, or none, as it begins (what is called ``.eml`` is one in any case)."""
+    if path.suffix.lower() == ".eml":
+        return [SourceMail(str(path), "file", path)]
+    if _is_mbox(path):
+        return list(_mbox(path))
+    return [SourceMail(str(path), "file", path)] if _begins_as_mail(path) else []
 
 
 def left_out(path: Path) -> int:
     """How many files of a folder of mails `read_source` leaves out, because they are no mail."""
     if not path.is_dir() or is_maildir(path):
         return 0
-    return sum(file.is_file() and not file.name.startswith(".") and not looks_like_mail(file) for file in path.iterdir())
+    files = (file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
+    return sum(not (may_be_mail(file) and mails_of(file)) for file in files)
 
 
 def _begins_as_mail(path: Path) -> bool:
@@ -102,11 +109,7 @@ def _begins_as_mail(path: Path) -> bool:
 
 
 def _folder(path: Path) -> list[SourceMail]:
-    mails: list[SourceMail] = []
-    for file in sorted(path.iterdir()):
-        if looks_like_mail(file):
-            mails += _mbox(file) if _is_mbox(file) else [SourceMail(str(file), "file", file)]
-    return mails
+    return [mail for file in sorted(path.iterdir()) if may_be_mail(file) for mail in mails_of(file)]
 
 
 def _maildir(path: Path) -> list[SourceMail]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import errno
 import fcntl
+import logging
 from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 
 from watchfiles import awatch
 
 from otel_autopilot.errors import SourceError
-from otel_autopilot.pipeline.email.sources import SourceMail, is_maildir, looks_like_mail
+from otel_autopilot.pipeline.email.sources import SourceMail, is_maildir, mails_of, may_be_mail
+from otel_autopilot.pipeline.threads import in_thread
 
 #: A file whose size and time stay the same for so long, in seconds, is complete (Maildirs rename: there it is at once).
 SETTLE_SECONDS = 0.2
@@ -19,6 +21,7 @@ SETTLE_SECONDS = 0.2
 
 async def watch(paths: Sequence[Path]) -> AsyncIterator[SourceMail]:
     """The mails that are there, then each new one; runs until it is closed. Raises SourceError for a path that isn't a folder."""
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it tells of each change
     for path in paths:
         if not path.is_dir():
             raise SourceError(f"{path}: expected a folder or a Maildir to watch")
@@ -36,7 +39,7 @@ def _candidates(folders: Iterable[Path]) -> list[tuple[Path, bool]]:
     for folder in folders:
         maildir = folder.name in ("new", "cur") and is_maildir(folder.parent)
         for file in sorted(folder.iterdir()):
-            if file.is_file() and (not file.name.startswith(".") if maildir else looks_like_mail(file)):
+            if file.is_file() and (not file.name.startswith(".") if maildir else may_be_mail(file)):
                 found.append((file, maildir))
     return found
 
@@ -52,7 +55,7 @@ async def _complete(candidates: list[tuple[Path, bool]], seen: set[Path]) -> lis
         if not maildir and (before[path] is None or _state(path) != before[path] or _is_being_written(path)):
             continue  # still being written: the next round takes it
         seen.add(_key(path, maildir))
-        mails.append(SourceMail(str(path), "maildir" if maildir else "file", path))
+        mails += [SourceMail(str(path), "maildir", path)] if maildir else await in_thread(mails_of, path)
     return mails
 
 
