@@ -111,6 +111,9 @@ def router(engine: EmailEngine, blobs: BlobStore) -> APIRouter:
         received = time.time_ns()
         if engine.draining:
             raise Problem(503, "shutting down: not taking mail; try again soon", headers={"Retry-After": "5"})
+        encoding = request.headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in ("", "identity"):
+            raise Problem(415, "expected a body without a content encoding: send the mail as it is")
         if uploads >= MOST_UPLOADS:
             raise Problem(429, f"{MOST_UPLOADS} uploads are under way; try again soon", headers={"Retry-After": "1"})
         uploads += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
@@ -67,6 +67,10 @@ class RunPage(BaseModel):
     next: str | None = Field(description="The `cursor` of the next page; null on the last.")
 
 
+#: Query parameters of the list; a misspelt filter must not answer with everything.
+FILTERS = ("state", "workflow", "message_id", "limit", "cursor")
+
+
 def router(engine: EmailEngine) -> APIRouter:
     """The routes."""
     routes = APIRouter(tags=["runs"])
@@ -75,6 +79,7 @@ def router(engine: EmailEngine) -> APIRouter:
         "/api/runs", response_model=RunPage, summary="List runs, newest first", responses=responses(401, 403, 421, 422, 503)
     )
     async def list_runs(
+        request: Request,
         state: Annotated[RunState | None, Query(description="Only runs in this state.")] = None,
         workflow: Annotated[str | None, Query(max_length=200, description="Only runs of this workflow.")] = None,
         message_id: Annotated[
@@ -85,6 +90,9 @@ def router(engine: EmailEngine) -> APIRouter:
         cursor: Annotated[str | None, Query(pattern="^[0-9]{1,18}$", description="`next` of the page before.")] = None,
     ) -> Response:
         """Pages go by key, not by offset: a page is as quick to get among a million runs as among ten."""
+        unknown = sorted(set(request.query_params) - set(FILTERS))
+        if unknown:
+            raise Problem(422, f"unknown query parameters: {len(unknown)}; expected {', '.join(FILTERS)}")
         if message_id is not None:
             found = await engine.store.find([message_id], limit=limit)
             wanted = [run for run in found if state in (None, run.state) and workflow in (None, run.workflow)]

@@ -61,6 +61,8 @@ class stage(AbstractContextManager[Span]):  # used as a decorator and as a conte
         links: Sequence[Link] = (),
         carrier: Mapping[str, str] | None = None,
     ) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"stage: expected a name such as 'ingestion', got {type(name).__qualname__}")
         if not name:
             raise ValueError("stage: expected a name such as 'ingestion', got ''")
         self.name = name

@@ -271,6 +271,18 @@ async def test_auth_is_offered_only_with_users_and_starttls_only_with_a_certific
     assert not {"auth", "starttls"} & set(found)
 
 
+async def test_with_a_certificate_credentials_go_by_tls_alone_also_on_loopback(
+    running: Running, certificate: tuple[Path, Path], users: Path
+) -> None:
+    gateway = await running(tls_certificate=certificate[0], tls_key=certificate[1], users_file=users)
+
+    def attempt() -> tuple[bool, int]:
+        with client(gateway) as smtp:
+            return "auth" in smtp.esmtp_features, smtp.docmd("AUTH", "PLAIN AGdyYWNlAHJpZ2h0")[0]
+
+    assert await asyncio.to_thread(attempt) == (False, 538)
+
+
 async def test_a_mail_that_says_it_is_too_large_is_refused_before_it_is_sent(running: Running) -> None:
     gateway = await running(max_bytes=10_000)
 

@@ -111,6 +111,7 @@ async def test_a_large_mail_streams_to_disk_without_a_length(api: Api) -> None:
         (FORM, b'--b\r\nContent-Disposition: form-data; name="f"; filename="f"\r\n\r\nx', 400),
         (FORM, b"--b--\r\n", 422),
         (RFC822 | {"X-Envelope-To": "nobody"}, MAIL, 422),
+        (RFC822 | {"Content-Encoding": "gzip"}, MAIL, 415),
     ],
 )
 async def test_what_is_no_mail_is_a_problem_and_leaves_nothing(
@@ -204,6 +205,12 @@ async def test_a_wrong_parameter_is_a_422_that_names_it_and_repeats_nothing(api:
     name = query.partition("=")[0]
     (error,) = response.json()["errors"]
     assert error["field"] == f"query.{name}"
+    assert "ann@example.org" not in response.text
+
+
+async def test_a_filter_that_there_is_none_of_is_a_422_and_not_everything(api: Api) -> None:
+    response = await api.client.get("/api/runs?outcome=failed&sender=ann@example.org")
+    assert "unknown query parameters: 2; expected state, workflow" in problem(response, 422)
     assert "ann@example.org" not in response.text
 
 

@@ -19,3 +19,11 @@ def test_the_line_that_the_error_tells_people_to_make_is_a_user_that_can_log_in(
     assert not check_password(users, "grace", b"wrong")
     assert not check_password(users, "nobody", b"right")
     assert "right" not in made.stdout
+
+
+def test_an_empty_password_and_a_name_with_a_colon_are_refused() -> None:
+    command = [sys.executable, "-m", "otel_autopilot.pipeline.email.passwords"]
+    for name, typed in (("grace", "\n"), ("gr:ace", "right\n")):
+        done = subprocess.run([*command, name], input=typed, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (2, "")
+    assert "Example" in subprocess.run([*command, "--help"], capture_output=True, text=True, check=True).stdout

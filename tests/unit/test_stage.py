@@ -231,6 +231,8 @@ def test_the_durations_of_stages_and_emails_are_histograms(spans: Spans, metric_
 
 
 def test_a_stage_needs_a_name() -> None:
+    with pytest.raises(TypeError, match="got int"):
+        stage(5)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="expected a name"):
         stage("")
 

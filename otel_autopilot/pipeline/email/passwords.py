@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import argparse
 import base64
 import getpass
 import hashlib
@@ -58,11 +59,17 @@ def check_password(users: dict[str, str], user: str, password: bytes) -> bool:
 
 def main() -> int:
     """Print the line of a user; the password comes from the terminal, or from stdin when that is none."""
-    if len(sys.argv) != 2 or not sys.argv[1] or ":" in sys.argv[1]:
-        sys.stderr.write("expected one argument, the user's name, without a colon\n")
-        return 2
+    parser = argparse.ArgumentParser(
+        description=main.__doc__, epilog="Example: python -m otel_autopilot.pipeline.email.passwords ann >> users"
+    )
+    parser.add_argument("user", metavar="USER", help="the user's name, without a colon")
+    user = parser.parse_args().user
+    if not user or ":" in user:
+        parser.error("expected a user's name without a colon")
     password = getpass.getpass() if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
-    sys.stdout.write(f"{sys.argv[1]}:{hash_password(password)}\n")
+    if not password:
+        parser.error("expected a password, got none")
+    sys.stdout.write(f"{user}:{hash_password(password)}\n")
     return 0
 
 

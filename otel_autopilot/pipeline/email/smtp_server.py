@@ -157,7 +157,7 @@ class _Server:
             ident="otel-autopilot",
             tls_context=self._tls,
             auth_required=self._options.require_auth,
-            auth_require_tls=not self._loopback,
+            auth_require_tls=self._tls is not None or not self._loopback,
             authenticator=_put_off if self.has_users else None,
             timeout=self._options.idle_seconds,
             loop=loop,
