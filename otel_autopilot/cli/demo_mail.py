@@ -68,8 +68,8 @@ def demo_mail() -> bytes:
 
 def slow_mail(pages: int = 6_000) -> bytes:
     """The same with a PDF of thousands of pages."""
-    words = " ".join(text for _, text in _CHAPTERS).split()
-    lines = [" ".join(words[(17 * number + 13 * line) % 150 :][:14]) for number in range(7) for line in range(48)]
+    words = " ".join(text for _, text in _CHAPTERS).split() * 30
+    lines = [" ".join(words[start : start + 14]) for start in range(0, 14 * 7 * 48, 14)]
     book = [[f"# Page {number}", *lines[(number % 7) * 48 :][:48]] for number in range(1, pages + 1)]
     return _mail("Archive of all incident reports since the beginning", "archive.pdf", write_pdf(book, "Archive"))
 

@@ -124,9 +124,9 @@ class _Trace:
             ) as pool:
                 agents = BuiltInAgents(
                     settings, pool=pool, blobs=blobs, outbox=MemoryOutbox(), targets=parse_targets(settings.deliver_to),
-                    progress=self._page if self._total == 1 else None,
+                    progress=self._page if self._total == 1 else None, patient=False,
                 )  # fmt: skip
-                runner = OnceRunner(agents, blobs, stage_attempts=settings.stage_attempts, trusted_senders=settings.trusted_senders)
+                runner = OnceRunner(agents, blobs, stage_attempts=1, trusted_senders=settings.trusted_senders)
                 tell = asyncio.create_task(self._tell())
                 waiting: list[tuple[SourceMail, asyncio.Task[Once]]] = []
                 for mail in mails:

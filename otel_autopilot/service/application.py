@@ -25,6 +25,7 @@ from otel_autopilot.service.app import create_app
 from otel_autopilot.service.server import HttpServer
 from otel_autopilot.settings import Settings
 from otel_autopilot.telemetry import names
+from otel_autopilot.telemetry.event_loop import watch_event_loop
 from otel_autopilot.telemetry.setup import Telemetry
 from otel_autopilot.telemetry.spans import attributes_of, tracer
 from otel_autopilot.workflow.agents import BuiltInAgents, parse_targets
@@ -62,6 +63,7 @@ class Application:
 
     async def _start(self) -> None:
         settings, stack = self._settings, self._stack
+        stack.callback(watch_event_loop())
         targets = parse_targets(settings.deliver_to)
         blobs = BlobStore(settings.blobs_dir)
         store = await RunStore.open(settings.runs_db)

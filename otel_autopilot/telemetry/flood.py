@@ -19,6 +19,7 @@ class FloodLimit:
         self._lock = threading.Lock()
         self._lines: dict[tuple[str, int], list[float]] = {}  # second's end, records in it
         self._suppressed: dict[tuple[str, int], int] = {}
+        self._told: dict[tuple[str, int], int] = {}
 
     def passes(self, file: str, line: int) -> bool:
         """True when a record of this line may be written now."""
@@ -29,6 +30,8 @@ class FloodLimit:
                 if len(self._lines) >= _MOST_LINES:
                     self._lines = {key: value for key, value in self._lines.items() if now < value[0]}
                 self._lines[file, line] = [now + 1.0, 1.0]
+                if count := self._suppressed.pop((file, line), 0):  # of the second that has ended, also when the flood goes on
+                    self._told[file, line] = self._told.get((file, line), 0) + count
                 return True
             second[1] += 1
             if second[1] <= self._limit:
@@ -38,9 +41,11 @@ class FloodLimit:
 
     def suppressed(self, *, all_of_them: bool = False) -> list[tuple[str, int, int]]:
         """File, line and number of records suppressed in seconds that are over; each is told once."""
-        if not self._suppressed:
+        if not self._suppressed and not self._told:
             return []
         now = self._clock()
         with self._lock:
-            over = [key for key in self._suppressed if all_of_them or now >= self._lines.get(key, [0.0])[0]]
-            return [(*key, self._suppressed.pop(key)) for key in over]
+            over, self._told = self._told, {}
+            for key in [key for key in self._suppressed if all_of_them or now >= self._lines.get(key, [0.0])[0]]:
+                over[key] = over.get(key, 0) + self._suppressed.pop(key)
+            return [(*key, count) for key, count in over.items()]

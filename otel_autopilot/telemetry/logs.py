@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import os
@@ -50,7 +51,7 @@ class LoggingSetup:
 
 def setup_logging(
     level: str = "INFO",
-    file: Path | None = None,
+    file: str | Path | None = None,
     json: bool | None = None,
     rotation: str = "50 MB",
     retention: int = 10,
@@ -75,6 +76,7 @@ def setup_logging(
 
     Raises SettingsError for a level that doesn't exist or a file that can't be written.
     """
+    file = Path(file) if file is not None else None
     levels = parse_levels(level)
     flood = FloodLimit(flood_per_line_per_second) if flood_per_line_per_second is not None else None
     out = stream or sys.stderr
@@ -100,6 +102,7 @@ def setup_logging(
     with contextlib.suppress(ValueError):  # the application has removed it
         logger.remove(0)  # the sink on stderr that loguru begins with
     setup = LoggingSetup([handler], lines, write_rest)
+    atexit.register(setup.undo)  # what was suppressed last is told
     root = logging.getLogger()
     root.handlers[:] = [InterceptHandler()]
     root.setLevel(levels.lowest)

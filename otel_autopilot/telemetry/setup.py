@@ -7,6 +7,7 @@ exported, what was lost) and, for spans, the holding (no orphan after a crash).
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import os
 import threading
@@ -34,7 +35,7 @@ from otel_autopilot.telemetry.buckets import DURATION_BOUNDS
 from otel_autopilot.telemetry.holding import HoldingSpanProcessor
 from otel_autopilot.telemetry.ids import PromisedIds
 from otel_autopilot.telemetry.redaction import RedactingLogExporter, RedactingMetricExporter, RedactingSpanExporter
-from otel_autopilot.telemetry.runtime import RuntimeMetrics
+from otel_autopilot.telemetry.runtime import RuntimeMetrics, watch_event_loop
 from otel_autopilot.telemetry.tap import Tap
 
 #: Spans and logs that may wait for export; the SDK's default of 2,048 is less than one busy second.
@@ -129,7 +130,7 @@ def configure(
         instance_id: ``service.instance.id``; default: a new one for each process.
         tap: also keep what is exported, for a process that shows its own traces.
         metric_readers: further readers, such as a Prometheus endpoint's.
-        runtime_metrics: ``process.*``, ``system.*`` and ``cpython.gc.*``.
+        runtime_metrics: ``process.*``, ``system.*`` and ``cpython.gc.*``, and the lag of the event loop that this is called in.
 
     Raises SettingsError when a variable names something that doesn't exist, or the pseudonym key can't be read.
     """
@@ -244,7 +245,10 @@ def _metrics(
         )
         metrics.set_meter_provider(provider)
     if runtime_metrics:
-        RuntimeMetrics(provider.get_meter(names.SCOPE, schema_url=names.SEMCONV_SCHEMA_URL)).start()
+        meter = provider.get_meter(names.SCOPE, schema_url=names.SEMCONV_SCHEMA_URL)
+        RuntimeMetrics(meter).start()
+        with contextlib.suppress(RuntimeError):  # no event loop runs here: `watch_event_loop` is for one that comes later
+            watch_event_loop(meter=meter)
     telemetry._flushes.append(provider.force_flush)
     telemetry._shutdowns.append(provider.shutdown)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from otel_autopilot.errors import SettingsError
 from otel_autopilot.pipeline.blobs import BlobStore
+from otel_autopilot.pipeline.delivery.attempt import new_breakers
 from otel_autopilot.pipeline.delivery.outbox import Outbox
 from otel_autopilot.pipeline.delivery.stage import DeliveryOptions, deliver
 from otel_autopilot.pipeline.delivery.targets import Target, parse_target
@@ -23,6 +25,8 @@ from otel_autopilot.workflow.walk import Walk
 
 M = TypeVar("M", bound=Message)
 
+#: Failures that open no breaker.
+NEVER = 1_000_000_000
 #: Called as pages are read: the part's number, pages done, pages in all.
 Progress = Callable[[str, int, int], None]
 
@@ -39,7 +43,9 @@ class BuiltInAgents:
         outbox: Outbox,
         targets: Sequence[Target],
         progress: Progress | None = None,
+        patient: bool = True,
     ) -> None:
+        """``patient``: sit out the rest of a host that keeps failing; a command that somebody waits for doesn't."""
         self._pool = pool
         self._blobs = blobs
         self._outbox = outbox
@@ -54,6 +60,8 @@ class BuiltInAgents:
         )
         self._digest = DigestOptions(key_points=settings.digest_key_points, model=_model(settings))
         self._delivery = delivery_options(settings)
+        if not patient:
+            self._delivery = replace(self._delivery, breakers=new_breakers(failures=NEVER))
 
     async def work(self, agent: str, run: Walk) -> Message:
         """Do one agent's work; raises StageError or WorkError, and SettingsError for an agent that doesn't exist."""

@@ -360,6 +360,7 @@ def test_rule_indicators_serve_answers_the_same_mail_with_its_run_and_its_indica
         assert finished(service, other)["outcome"] == "success"
         with urllib.request.urlopen(f"http://127.0.0.1:{service['http_port']}/metrics", timeout=10) as answer:
             after = answer.read().decode()
+        assert "autopilot_event_loop_lag_seconds_bucket{" in after
         received = [line for line in after.splitlines() if line.startswith("autopilot_emails_received_total{")]
         assert received
         assert received[0].endswith(" 2.0")

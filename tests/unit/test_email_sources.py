@@ -168,9 +168,10 @@ def test_files_that_are_no_mail_are_left_out_of_a_folder_and_counted(tmp_path: P
     (tmp_path / "b").write_bytes(b"Subject: b\n\nb\n")
     (tmp_path / "picture.bmp").write_bytes(b"BM\0\0\0\0")
     (tmp_path / "notes.md").write_bytes(b"# no mail")
-    (tmp_path / "notes.txt").write_bytes(b"remember the milk\n")
-    assert [Path(mail.label).name for mail in read_source(tmp_path)] == ["a.eml", "b"]
-    assert left_out(tmp_path) == 3
+    (tmp_path / "notes.txt").write_bytes(b"a body whose header is lost\n")
+    (tmp_path / "zero").write_bytes(b"Subject: a zero byte\n\n\0\n")
+    assert [Path(mail.label).name for mail in read_source(tmp_path)] == ["a.eml", "b", "notes.txt", "zero"]
+    assert left_out(tmp_path) == 2
     assert left_out(tmp_path / "b") == 0
 
 
@@ -189,3 +190,11 @@ def test_an_mbox_in_a_folder_gives_each_of_its_mails_and_may_begin_with_a_blank_
     mails = list(read_source(tmp_path))
     assert [Path(mail.label).name for mail in mails] == ["in.mbox#1", "in.mbox#2", "z.eml"]
     assert b"".join(mails[1].chunks()) == b"Subject: 2\n\ntwo\n"
+
+
+def test_a_mail_that_speaks_of_separators_stays_one(tmp_path: Path) -> None:
+    date = b"From ann@example.org Sat Nov 21 10:00:00 2026\n"
+    (tmp_path / "bounce.1").write_bytes(date + b"Subject: 1\n\nThe log said:\n\n" + date + b"and no more.\n")
+    (tmp_path / "two.eml").write_bytes(date + b"Subject: 1\n\none\n\n" + date + b"Subject: 2\n\ntwo\n")
+    assert [Path(mail.label).name for mail in read_source(tmp_path)] == ["bounce.1", "two.eml"]
+    assert [mail.label for mail in read_source(tmp_path / "two.eml")] == [str(tmp_path / "two.eml")]

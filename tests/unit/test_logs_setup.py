@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import stat
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -205,7 +206,6 @@ def test_extra_that_is_no_json_does_no_harm(out: io.StringIO) -> None:
 
 
 def test_our_sink_is_the_only_one_on_stderr() -> None:
-    import subprocess
 
     code = (
         "from loguru import logger; from otel_autopilot.telemetry.logs import setup_logging\n"
@@ -214,3 +214,31 @@ def test_our_sink_is_the_only_one_on_stderr() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == ""
     assert [line.rpartition("| ")[2] for line in done.stderr.splitlines()] == ["hello", "there"]
+
+
+def test_a_flood_that_never_pauses_is_told_of_second_by_second() -> None:
+    now = 0.0
+    limit = FloodLimit(10, clock=lambda: now)
+    told = written = 0
+    for number in range(3_000):
+        now = number / 1_000
+        written += limit.passes("noisy.py", 7)
+        told += sum(count for *_, count in limit.suppressed())
+    assert written == 30
+    assert told == 2 * 990
+    assert told + sum(count for *_, count in limit.suppressed(all_of_them=True)) + written == 3_000
+
+
+def test_a_file_may_be_named_by_text_and_what_was_suppressed_last_is_told_at_exit(tmp_path: Path) -> None:
+    file = tmp_path / "log" / "lines.jsonl"
+    script = f"""
+from loguru import logger
+from otel_autopilot.telemetry.logs import setup_logging
+setup_logging(file={str(file)!r}, flood_per_line_per_second=5)
+for _ in range(100):
+    logger.info("again")
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+    lines = file.read_text().splitlines()
+    assert len(lines) == 6
+    assert "95" in lines[-1]

@@ -82,12 +82,10 @@ def may_be_mail(path: Path) -> bool:
 
 
 def mails_of(path: Path) -> list[SourceMail]:
-    """The mails of a file in a folder: one, those of an mbox, or none, as it begins (what is called ``.eml`` is one in any case)."""
-    if path.suffix.lower() == ".eml":
-        return [SourceMail(str(path), "file", path)]
+    """The mails of a file in a folder: one, those of an mbox, or none (binary data, unless it is called ``.eml``)."""
     if _is_mbox(path):
         return list(_mbox(path))
-    return [SourceMail(str(path), "file", path)] if _begins_as_mail(path) else []
+    return [] if path.suffix.lower() != ".eml" and _is_binary(path) else [SourceMail(str(path), "file", path)]
 
 
 def left_out(path: Path) -> int:
@@ -98,14 +96,17 @@ def left_out(path: Path) -> int:
     return sum(not (may_be_mail(file) and mails_of(file)) for file in files)
 
 
-def _begins_as_mail(path: Path) -> bool:
-    """A header field, or a separator of an mbox, and no zero byte. A file that can't be read is somebody's mail: it is named later."""
+def _is_binary(path: Path) -> bool:
+    """Zero bytes, and no header field before them. Text without a header is a broken mail: its body came through.
+
+    A file that can't be read is somebody's mail: it is named later.
+    """
     try:
         with path.open("rb") as file:
             head = file.read(_SNIFFED)
     except OSError:
-        return True
-    return b"\0" not in head and _BEGINNING.match(head) is not None
+        return False
+    return b"\0" in head and _BEGINNING.match(head) is None
 
 
 def _folder(path: Path) -> list[SourceMail]:
@@ -124,7 +125,9 @@ _SEPARATOR = re.compile(
 
 
 def _is_mbox(path: Path) -> bool:
-    """A file that begins with a separator and has the ending of an mbox, or more than one mail."""
+    """A file that begins with a separator and has the ending of an mbox, or more than one mail (what is called ``.eml`` is one)."""
+    if path.suffix.lower() == ".eml":
+        return False
     try:
         with path.open("rb") as file:
             if not file.read(_SNIFFED).lstrip(b"\r\n").startswith(b"From "):
@@ -135,13 +138,17 @@ def _is_mbox(path: Path) -> bool:
 
 
 def _separators(path: Path) -> Iterator[tuple[int, int]]:
-    """Where separators begin and end: the first line, and those after a blank line."""
-    offset, blank, first = 0, True, True
+    """Where separators begin and end: the first line, and those between a blank line and a header field."""
+    offset, blank, first, candidate = 0, True, True, None
     with path.open("rb") as file:
         while line := file.readline(65_536):
+            if candidate is not None and _BEGINNING.match(line):
+                yield candidate
             following = offset + len(line)
-            if (first and line.startswith(b"From ")) or (blank and _SEPARATOR.match(line)):
+            is_first = first and line.startswith(b"From ")
+            if is_first:
                 yield offset, following
+            candidate = (offset, following) if blank and not is_first and _SEPARATOR.match(line) else None
             blank = line in (b"\n", b"\r\n")
             first = first and blank
             offset = following
