@@ -12,6 +12,23 @@ from otel_autopilot.workflow import outcomes
 
 DOCS = Path(__file__).parent
 
+OF_OTHERS = [
+    "## From other instrumentations",
+    "",
+    "`serve` is instrumented with opentelemetry-instrumentation-fastapi as well (`/health/*` and `/metrics` are left out). These follow",
+    "the HTTP semantic conventions and change with that package:",
+    "",
+    "| name | what it is |",
+    "|---|---|",
+    "| span `POST /api/emails`, `GET /api/runs`, ... (SERVER) | One request: a trace of its own, linked from the `email pipeline` it began. |",
+    "| metric `http.server.request.duration` | Seconds of a request, by method, route and status. |",
+    "| metric `http.server.active_requests` | Requests under way. |",
+    "| metrics `http.server.request.body.size`, `http.server.response.body.size` | Bytes. |",
+    "| metrics `otel.sdk.*` | What the SDK says of itself, where its own switch (`OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED`) is on. |",
+    "",
+    "Durations have the buckets of `otel_autopilot/telemetry/buckets.py`, as ours have, so that they can be laid side by side.",
+]
+
 
 def telemetry() -> str:
     """Every span, attribute and metric."""
@@ -38,6 +55,7 @@ def telemetry() -> str:
     for metric in names.METRICS:
         attributes = ", ".join(f"`{attribute.name}`" for attribute in metric.attributes)
         lines.append(f"| `{metric.name}` | {metric.instrument} | `{metric.unit}` | {metric.brief} | {attributes} |")
+    lines += ["", *OF_OTHERS]
     return "\n".join(lines) + "\n"
 
 

@@ -149,7 +149,10 @@ def erase(
     key: Annotated[str, typer.Argument(metavar="RUN|MESSAGE-ID|ADDRESS", help="A run id, a Message-ID or a sender's address.")],
     as_json: AsJson = False,
 ) -> None:
-    """Erase what is kept of an email: its content, its checkpoints and its digest."""
+    """Erase what `serve` keeps of an email: its content, its checkpoints and its digest.
+
+    What was delivered already, also into a folder, is its recipient's and stays. Spans hold no personal data.
+    """
     from otel_autopilot.cli.erase import erase as run_erase
 
     raise typer.Exit(run_erase(key, as_json=as_json))

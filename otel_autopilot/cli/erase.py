@@ -17,7 +17,9 @@ def erase(key: str, *, as_json: bool) -> int:
     """Erase by run id, Message-ID or sender's address; 0 when something was erased, 1 when nothing goes by that name."""
     settings = Settings.load()
     if not settings.runs_db.exists():
-        sys.stderr.write(f"otel-autopilot: {settings.directory} holds no runs\n")
+        sys.stderr.write(
+            f"otel-autopilot: {settings.data_dir} keeps no mail: `serve` does, `trace` keeps spans without personal data\n"
+        )
         return 1
     pseudonyms.use(pseudonyms.load_pseudonyms(settings.data_dir, settings.pseudonym_key_file))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
+import logging
 import os
 import threading
 import time
@@ -95,6 +96,7 @@ def _bounded(calls: Sequence[Callable[[], Any]], timeout_seconds: float) -> bool
 
 _lock = threading.Lock()
 _current: Telemetry | None = None
+_asked: tuple[object, ...] = ()
 
 
 def current() -> Telemetry | None:
@@ -118,6 +120,8 @@ def configure(
 ) -> Telemetry:
     """Set up traces, metrics, logs and runtime metrics; a second call returns what the first one set up.
 
+    A second call that asks for something else changes nothing, and a warning says so.
+
     The standard ``OTEL_*`` variables are respected: service name, resource attributes, exporters, endpoints, protocol, batch
     sizes, sampler. Without an endpoint or exporters named there, telemetry goes to the embedded store below ``data_dir``.
     Where the application has set an SDK up already, our processors join its providers instead.
@@ -134,9 +138,12 @@ def configure(
 
     Raises SettingsError when a variable names something that doesn't exist, or the pseudonym key can't be read.
     """
-    global _current
+    global _current, _asked
+    asked = (service_name, service_version, instance_id, collector, protocol, data_dir, pseudonym_key_file, resource_attributes)
     with _lock:
         if _current is not None:
+            if any(now is not None and now != before for now, before in zip(asked, _asked, strict=True)):
+                logging.getLogger(__name__).warning("configure() was called before: what this call asks for otherwise is not done")
             return _current
         diagnostics.silence_sdk()
         directory = data_dir or _default_data_dir()
@@ -148,7 +155,7 @@ def configure(
         _metrics(telemetry, resource, collector, protocol, metric_readers, runtime_metrics)
         _logs(telemetry, resource, collector, protocol, tap)
         atexit.register(telemetry.shutdown)
-        _current = telemetry
+        _current, _asked = telemetry, asked
         return telemetry
 
 

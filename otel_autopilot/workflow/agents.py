@@ -21,6 +21,7 @@ from otel_autopilot.pipeline.ingestion.stage import IngestionLimits, ingest
 from otel_autopilot.pipeline.messages import Digest, Email, Ingested, Message, RawEmail
 from otel_autopilot.pipeline.workers import WorkerPool
 from otel_autopilot.settings import Settings
+from otel_autopilot.workflow.definition import built_in
 from otel_autopilot.workflow.walk import Walk
 
 M = TypeVar("M", bound=Message)
@@ -53,6 +54,10 @@ class BuiltInAgents:
         self._progress = progress
         self._trusted_senders = settings.trusted_senders
         self._routes = Routes.load(settings.routes_file) if settings.routes_file else Routes.default()
+        if unknown := [name for name in self._routes.workflows if built_in(name) is None]:
+            raise SettingsError(
+                f"{settings.routes_file}: expected workflows that there are (email-digest), got {', '.join(unknown)}"
+            )
         self._limits = IngestionLimits(
             pdf_max_bytes=settings.pdf_max_bytes,
             pdf_max_pages=settings.pdf_max_pages,

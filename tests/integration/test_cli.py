@@ -212,6 +212,14 @@ def test_rule_settings_a_bad_variable_is_named_with_what_came(tmp_path: Path, ma
     assert "'many'" in done.stderr
 
 
+def test_a_routing_rule_that_names_no_workflow_is_refused_at_the_start(tmp_path: Path, mail: Path) -> None:
+    rules = tmp_path / "routes.yaml"
+    rules.write_text("rules:\n- {name: all, workflow: invoices, subject_contains: e}\n")
+    done = run(tmp_path, "trace", str(mail), AUTOPILOT_ROUTES_FILE=str(rules))
+    assert done.returncode == 2
+    assert done.stderr.endswith(f"{rules}: expected workflows that there are (email-digest), got invoices\n")
+
+
 def test_doctor_prints_settings_with_their_origin_and_what_is_reachable(tmp_path: Path) -> None:
     done = run(
         tmp_path, "doctor", "--json", AUTOPILOT_SMTP_PORT="2626", OTEL_SERVICE_NAME="mine", AUTOPILOT_SERVICE_NAME="not-this"

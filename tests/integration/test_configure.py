@@ -77,7 +77,11 @@ def test_switched_off_it_imports_no_sdk_and_does_nothing(tmp_path: Path) -> None
 
 def test_a_second_call_returns_what_the_first_one_set_up(tmp_path: Path) -> None:
     code = "import otel_autopilot as a\nprint(a.configure(service_name='x') is a.configure(service_name='y'))"
-    assert python(code, tmp_path).stdout.strip() == "True"
+    done = python(code, tmp_path)
+    assert done.stdout.strip() == "True"
+    assert "configure() was called before" in done.stderr
+    same = python("import otel_autopilot as a\nprint(a.configure(service_name='x') is a.configure())", tmp_path)
+    assert (same.stdout.strip(), same.stderr) == ("True", "")
 
 
 def test_where_an_sdk_is_set_up_already_our_processors_join_it(tmp_path: Path) -> None:

@@ -582,6 +582,13 @@ async def test_wrong_syntax_and_order_are_refused(running: Running, line: str, c
     assert (await asyncio.to_thread(say)).startswith(code)
 
 
+async def test_a_recipient_needs_a_domain_unless_it_is_the_postmaster(running: Running) -> None:
+    gateway = await running()
+    code, answer = await asyncio.to_thread(send, gateway, MAIL, "nobody")
+    assert (code, answer) == (553, b"5.1.3 expected an address with a domain")
+    assert (await asyncio.to_thread(send, gateway, MAIL, "Postmaster"))[0] == 250
+
+
 async def test_an_address_that_is_not_utf_8_is_refused(running: Running) -> None:
     gateway = await running()
 

@@ -65,9 +65,12 @@ def parse_target(text: str) -> Target:
             raise SettingsError(f"delivery target: expected file:///FOLDER with three slashes, got the host {host!r}")
         return _files("folder", unquote(parts.path))
     if parts.username or parts.password:
-        raise SettingsError(
-            f"delivery target {shown}: credentials don't belong into a URL; set AUTOPILOT_SMTP_USER and its password file"
+        instead = (
+            "set AUTOPILOT_SMTP_USER and its password file"
+            if parts.scheme in ("smtp", "smtps")
+            else "a webhook is known by its signature"
         )
+        raise SettingsError(f"delivery target {shown}: credentials don't belong into a URL; {instead}")
     if not host:
         raise SettingsError(f"delivery target: {_EXPECTED}, got {shown} without a host")
     if parts.scheme in ("smtp", "smtps"):

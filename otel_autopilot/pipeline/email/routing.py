@@ -155,6 +155,11 @@ class Routes:
         return cls(tuple(rules), str(content.get("default") or "email-digest"))
 
     @property
+    def workflows(self) -> tuple[str, ...]:
+        """The workflows that the rules and the default name, each once."""
+        return tuple(dict.fromkeys((*(rule.workflow for rule in self._rules), self._default)))
+
+    @property
     def has_patterns(self) -> bool:
         """Whether a rule has a regular expression: then `choose` is work for a child process."""
         return any(rule.subject_regex is not None for rule in self._rules)

@@ -267,6 +267,8 @@ class _Answers:
     async def handle_RCPT(self, _server: SMTP, _session: Session, envelope: SmtpEnvelope, address: str, options: list[str]) -> str:
         if refusal := _refusal(address):
             return refusal
+        if "@" not in address and address.lower() != "postmaster":  # RFC 5321, 4.5.1: the only one without a domain
+            return "553 5.1.3 expected an address with a domain"
         if not self._intake.recipient_allowed(address):
             return "550 5.7.1 mail for this recipient is not taken here"
         if len(envelope.rcpt_tos) >= RECIPIENT_LIMIT:
