@@ -155,7 +155,7 @@ class _Trace:
             sys.stderr.write(f"interrupted; go on with --skip {skip + done}\n")
         for reason, spans in telemetry.spans.dropped.items():
             where = self._settings.collector or "the embedded store"
-            sys.stderr.write(f"{spans} spans could not be sent to {where} ({reason})\n")
+            sys.stderr.write(f"{spans} spans could not be sent to {where} ({reason}); see: otel-autopilot doctor\n")
 
     async def _tell(self) -> None:
         """Where stderr is no terminal: a line now and then, also while one mail takes long."""

@@ -119,7 +119,6 @@ def _header(tree: Tree, glyphs: Glyphs, columns: _Columns) -> list[Text]:
     title.append(outcome, style={"success": "bold green", "ok": "bold green", "rejected": "bold yellow"}.get(outcome, "bold red"))
     title.append(f"  {duration(tree.length_nano)}", style="bold")
     title.append(f"  {started:%Y-%m-%d %H:%M:%S}.{started.microsecond // 1000:03d}", style="dim")
-    facts = Text(style="dim")
     run = root.attributes.get("autopilot.run.id")
     parts = [f"run {str(run)[:12]}"] if run else []
     parts.append(f"trace {root.trace_id}")
@@ -127,8 +126,7 @@ def _header(tree: Tree, glyphs: Glyphs, columns: _Columns) -> list[Text]:
     if workflow and columns.width >= 100:
         parts.append(f"workflow {workflow}")
     parts.append(f"{tree.spans} spans")
-    facts.append("  ".join(parts))
-    lines = [title, facts]
+    lines = [title, *(Text(piece, style="dim") for piece in _pack(parts, columns.width))]
     for node in _some(tree):
         for link in node.span.links:
             lines.append(Text(f"{glyphs.link} linked to trace {link.trace_id}", style="dim"))
@@ -140,15 +138,14 @@ def _header(tree: Tree, glyphs: Glyphs, columns: _Columns) -> list[Text]:
 def _axis(tree: Tree, columns: _Columns) -> Text:
     """Ticks at even times, and the heads of the columns."""
     ticks = 4 if columns.bar < 50 else 6
-    bar = [" "] * columns.bar
+    bar = ""
     for index in range(ticks):
         at = round(index * columns.bar / ticks)
         label = duration(round(tree.length_nano * index / ticks)) if index else "0"
-        for offset, char in enumerate(label):
-            if at + offset < columns.bar:
-                bar[at + offset] = char
+        if not bar or (len(bar) < at and at + len(label) <= columns.bar):
+            bar = bar.ljust(at) + label
     line = Text(" " * columns.name + " ", style="dim")
-    line.append("".join(bar), style="dim")
+    line.append(bar.ljust(columns.bar), style="dim")
     line.append(f"{'time':>9}{'self':>9}{'%':>5}", style="dim")
     return line
 
@@ -182,8 +179,12 @@ def _row(node: Node, tree: Tree, columns: _Columns, glyphs: Glyphs) -> Text:
     share = 100 * node.covered_nano / tree.length_nano
     line.append(f"{duration(node.duration_nano):>9}")
     line.append(f"{duration(node.self_nano):>9}", style="dim")
-    line.append(f"{share:>4.0f}%" if share >= 1 or not share else "  <1%", style="dim")
+    line.append(f"{_percent(share):>5}", style="dim")
     return line
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0f}%" if share >= 1 or not share else "<1%"
 
 
 def _position(node: Node, tree: Tree, columns: _Columns) -> tuple[int, int, int]:
@@ -292,15 +293,16 @@ def _summary(tree: Tree, columns: _Columns, glyphs: Glyphs) -> list[Text]:
         share = work[stage] / tree.length_nano
         line = Text()
         line.append(f"{stage:<11}", style=COLOURS[stage][0])
-        line.append(f"{duration(work[stage]):>9}{duration(wait[stage]):>9}{share:>7.0%}{attempts[stage]:>10}")
+        line.append(f"{duration(work[stage]):>9}{duration(wait[stage]):>9}{_percent(100 * share):>7}{attempts[stage]:>10}")
         line.append("  ")
         line.append(glyphs.work * max(1, round(min(1.0, share) * max(4, min(room, 40)))), style=COLOURS[stage][0])
         lines.append(line)
-    legend = Text(style="dim")
-    legend.append(
-        f"{glyphs.work} stage  {glyphs.inner} inside it  {glyphs.wait} waiting  {glyphs.lost} lost  {glyphs.fail} failed  self: not in a child"
-    )
-    return [*lines, legend]
+    meanings = {
+        glyphs.work: "stage", glyphs.inner: "inside it", glyphs.wait: "waiting", glyphs.lost: "lost", glyphs.fail: "failed",
+        "self:": "not in a child",
+    }  # fmt: skip
+    legend = _pack([f"{sign} {meaning}" for sign, meaning in meanings.items()], columns.width)
+    return [*lines, *(Text(line, style="dim") for line in legend)]
 
 
 def duration(nanoseconds: int) -> str:
@@ -342,6 +344,17 @@ def _wrap(text: str, room: int, glyphs: Glyphs) -> list[str]:
     if len(lines) > 4:
         lines = [*lines[:3], lines[3] + " " + glyphs.dots]
     return [_cut(line, room, glyphs).rstrip() if cell_len(line) > room else line for line in lines]
+
+
+def _pack(parts: Sequence[str], room: int) -> list[str]:
+    """The parts side by side, and on a further line what has no room."""
+    lines = [parts[0]]
+    for part in parts[1:]:
+        if cell_len(lines[-1]) + 2 + cell_len(part) <= room:
+            lines[-1] += f"  {part}"
+        else:
+            lines.append(part)
+    return lines
 
 
 def _fit(line: Text, width: int, glyphs: Glyphs) -> Text:

@@ -6,6 +6,9 @@ import asyncio
 import base64
 import hmac
 import json
+import os
+import socket
+import ssl
 import time
 from collections.abc import AsyncIterator
 from email.utils import parsedate_to_datetime
@@ -78,10 +81,28 @@ async def post(digest: Digest, target: Target, options: DeliveryOptions, run_id:
     except httpx.InvalidURL:
         raise Refused("the webhook's URL can't be used: write it as https://host/path", retryable=False) from None
     except (httpx.HTTPError, OSError, TimeoutError) as error:
-        kind = type(error).__name__
         if sent:
-            raise Uncertain(f"the connection broke after the digest was sent and before an answer ({kind})") from None
-        raise Refused(f"the webhook can't be reached ({kind})", retryable=True, host=True) from None
+            raise Uncertain(
+                f"the connection broke after the digest was sent and before an answer ({type(error).__name__})"
+            ) from None
+        raise _unreachable(error) from None
+
+
+def _unreachable(error: Exception) -> Refused:
+    """What the operating system or TLS said, deep in the chain of causes, in words that hold no URL."""
+    cause: BaseException | None = error
+    why = type(error).__name__
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return Refused(f"the webhook's certificate isn't trusted ({cause.verify_message})", retryable=False, host=True)
+        if isinstance(cause, ssl.SSLError):
+            why = cause.reason or why
+        elif isinstance(cause, socket.gaierror):
+            why = "its host isn't known"
+        elif isinstance(cause, OSError) and cause.errno:
+            why = os.strerror(cause.errno)
+        cause = cause.__cause__ or cause.__context__
+    return Refused(f"the webhook can't be reached ({why})", retryable=True, host=True)
 
 
 def _headers(body: bytes, options: DeliveryOptions, run_id: str) -> dict[str, str]:

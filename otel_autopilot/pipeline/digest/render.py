@@ -33,8 +33,6 @@ _TYPES = (
     ("application/vnd.openxmlformats-officedocument.presentation", "presentation"), ("application/vnd.ms-powerpoint", "presentation"),
     ("message/", "message"), ("text/", "text"),
 )  # fmt: skip
-#: Reasons that a reader gains nothing from.
-_QUIET = {"empty", "signature"}
 _MOST_UNREAD = 10
 _TAGS = {"h1", "h2", "p", "ul", "li", "strong", "em", "a"}
 _WIDTH = 78
@@ -74,7 +72,7 @@ def _point(point: KeyPoint, attachments: Mapping[str, str]) -> str:
 
 
 def _unread(skipped: Sequence[SkippedPart]) -> Iterator[str]:
-    parts = [part for part in skipped if part.reason not in _QUIET]
+    parts = [part for part in skipped if not _is_quiet(part)]
     for part in parts[:_MOST_UNREAD]:
         kind = next((name for prefix, name in _TYPES if part.content_type.startswith(prefix)), "file")
         size = (
@@ -90,6 +88,11 @@ def _unread(skipped: Sequence[SkippedPart]) -> Iterator[str]:
         yield f"- {kind.capitalize() if kind.islower() else kind} ({escape(part.content_type)}{size}): {_REASONS[part.reason]}"
     if len(parts) > _MOST_UNREAD:
         yield f"- and {sum(part.count for part in parts[_MOST_UNREAD:]):,} more"
+
+
+def _is_quiet(part: SkippedPart) -> bool:
+    """A reader gains nothing from hearing of a signature or of a text without words; an empty attachment may be missed."""
+    return part.reason == "signature" or (part.reason == "empty" and part.content_type.startswith("text/"))
 
 
 def render_html(markdown: str) -> str:
