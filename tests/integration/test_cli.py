@@ -237,15 +237,19 @@ def test_ctrl_c_finishes_the_mails_under_way_and_says_how_to_go_on(tmp_path: Pat
     folder.mkdir()
     for number in range(300):
         (folder / f"{number:04}.eml").write_bytes(demo_mail())
-    with subprocess.Popen(
-        [sys.executable, "-m", "otel_autopilot", "trace", str(folder), "--json"],
-        env=environment(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
-        assert process.stdout is not None
-        first = process.stdout.readline()
+    written = tmp_path / "lines.jsonl"
+    with (
+        written.open("wb") as out,
+        subprocess.Popen(
+            [sys.executable, "-m", "otel_autopilot", "trace", str(folder), "--json"],
+            env=environment(tmp_path), stdout=out, stderr=subprocess.PIPE, text=True,
+        ) as process,
+    ):  # fmt: skip
+        while process.poll() is None and b"\n" not in written.read_bytes():
+            time.sleep(0.05)
         process.send_signal(signal.SIGINT)
-        rest, stderr = process.communicate(timeout=60)
-    done = [json.loads(line) for line in (first + rest).splitlines()]
+        _, stderr = process.communicate(timeout=60)
+    done = [json.loads(line) for line in written.read_text().splitlines()]
     assert process.returncode == 130
     assert 0 < len(done) < 300
     assert f"go on with --skip {len(done)}" in stderr
