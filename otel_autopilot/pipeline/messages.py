@@ -8,6 +8,7 @@ mail never enters the memory of the process that runs the pipeline.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -121,6 +122,12 @@ class Email(Message):
     rule: str = "default"
     """Name of the routing rule that matched."""
     workflow: str = "email-digest"
+
+    def every_skipped(self) -> Iterator[SkippedPart]:
+        """What was skipped of this mail and of those inside it."""
+        yield from self.skipped
+        for forwarded in self.forwarded:
+            yield from forwarded.every_skipped()
 
 
 class Link(Message):

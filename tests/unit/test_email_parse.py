@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import random
 from email.message import EmailMessage
 from pathlib import Path
@@ -361,3 +362,53 @@ def test_the_parser_leaves_the_recursion_limit_as_it_was(tmp_path: Path) -> None
     before = sys.getrecursionlimit()
     read(tmp_path, BOMBS["100,000 nested boundaries"])
     assert sys.getrecursionlimit() == before
+
+
+@pytest.mark.parametrize(
+    ("content", "defect"),
+    [
+        (b"Sub\0ject: hello\0 there\r\nFrom: a@b.c\r\n\r\nbody\r\n", "ZeroBytesInHeader"),
+        (b"\xef\xbb\xbfSubject: hello there\nFrom: a@b.c\n\nbody\n", "SomethingBeforeHeader"),
+        (b"\r\n\nSubject: hello there\nFrom: a@b.c\n\nbody\n", "SomethingBeforeHeader"),
+        (b"From: a@b.c\r\r\nSubject: hello there\r\r\n\r\r\nbody\r\r\n", "DoubledReturns"),
+    ],
+)
+def test_a_header_that_a_parser_would_stop_in_is_read_to_its_end(tmp_path: Path, content: bytes, defect: str) -> None:
+    found = read(tmp_path, content)
+    assert (found.subject, text(found).strip(), found.defects) == ("hello there", "body", (defect,))
+    assert found.sender is not None
+
+
+def test_blank_lines_before_a_text_without_a_header_are_not_a_header(tmp_path: Path) -> None:
+    found = read(tmp_path, b"\n\nonly text here\n")
+    assert text(found).strip() == "only text here"
+
+
+@pytest.mark.parametrize("charset", ["koi8-r", "windows-1251", "utf-8"])
+@pytest.mark.parametrize("kind", ["text/plain", "multipart/mixed"])
+def test_raw_bytes_in_a_header_are_read_as_the_text_says(tmp_path: Path, charset: str, kind: str) -> None:
+    inner = f"Content-Type: text/plain; charset={charset}\n\nтекст\n"
+    mail = f"From: Мария <m@example.org>\nSubject: Привет мир\n{inner}"
+    if kind != "text/plain":
+        mail = f"From: Мария <m@example.org>\nSubject: Привет мир\nContent-Type: {kind}; boundary==b\n\n--=b\n{inner}--=b--\n"
+    found = read(tmp_path, mail.encode(charset))
+    assert found.sender is not None
+    assert (found.subject, found.sender.name, text(found).strip()) == ("Привет мир", "Мария", "текст")
+
+
+def test_a_file_that_is_uuencoded_in_the_text_is_skipped_with_a_reason(tmp_path: Path) -> None:
+    lines = b"".join(binascii.b2a_uu(random.Random(number).randbytes(45)) for number in range(40))
+    found = read(tmp_path, b"Subject: s\n\nHere it is:\nbegin 644 data.bin\n" + lines + b"`\nend\nRegards, A.\n")
+    assert text(found).split() == ["Here", "it", "is:", "Regards,", "A."]
+    assert [(part.reason, part.content_type) for part in found.skipped] == [("unsupported_type", "application/octet-stream")]
+    prose = read(tmp_path, b"Subject: s\n\nbegin 644 words\nand so on\n")
+    assert (text(prose), prose.skipped) == ("begin 644 words\nand so on\n", ())
+
+
+def test_what_is_nested_too_deep_in_forwarded_mails_is_told_of_the_whole_mail(tmp_path: Path) -> None:
+    content = b"Subject: innermost\n\ntext\n"
+    for _ in range(30):
+        content = b"Subject: outer\nContent-Type: message/rfc822\n\n" + content
+    found = read(tmp_path, content)
+    assert found.skipped == ()
+    assert [part.reason for part in found.every_skipped()] == ["too_deep"]

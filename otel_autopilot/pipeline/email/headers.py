@@ -13,6 +13,7 @@ import re
 import unicodedata
 from email.message import Message as MimeMessage
 from email.utils import getaddresses, parsedate_to_datetime
+from itertools import islice
 
 from otel_autopilot.pipeline.messages import Address
 
@@ -72,23 +73,39 @@ def clean(text: str) -> str:
     return " ".join("".join(" " if unicodedata.category(char) in ("Cc", "Zl", "Zp") else char for char in text).split())
 
 
-def decode(value: object) -> str:
-    """A header's value with its encoded words decoded; raw 8-bit bytes are taken as UTF-8, else windows-1252."""
+def decode(value: object, mail: MimeMessage | None = None) -> str:
+    """A header's value with its encoded words decoded; raw 8-bit bytes are taken as UTF-8, else as the mail's text says."""
     if value is None:
         return ""
-    text = str(value)[: FIELD_LIMIT * 4]
-    text = _raw_bytes(text)
+    text = _raw_bytes(str(value)[: FIELD_LIMIT * 4], mail)
     if "=?" not in text:
         return clean(text)
     return clean(_ENCODED_RUN.sub(lambda run: _decode_run(run.group()), text))
 
 
-def _raw_bytes(text: str) -> str:
+def _raw_bytes(text: str, mail: MimeMessage | None = None) -> str:
+    if text.isascii():
+        return text
     try:
         content = text.encode("ascii", "surrogateescape")
     except UnicodeEncodeError:
         return text
-    return decode_bytes(content, None)
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return decode_bytes(content, _charset_of_text(mail) if mail is not None else None)
+
+
+def _charset_of_text(mail: MimeMessage) -> str | None:
+    """What the mail's first parts say of their text: senders who put raw bytes into a header wrote both in one charset."""
+    for part in islice(mail.walk(), 10):
+        try:
+            charset = part.get_content_charset()
+        except (ValueError, TypeError, LookupError, AttributeError, IndexError):
+            continue
+        if charset:
+            return str(charset)
+    return None
 
 
 def _decode_run(run: str) -> str:
@@ -114,7 +131,7 @@ def _encoded_bytes(encoding: str, text: str) -> bytes:
 def field(mail: MimeMessage, name: str) -> str:
     """The first field of that name, decoded, or "". A broken one is "" too."""
     try:
-        return decode(mail.get(name))
+        return decode(mail.get(name), mail)
     except (ValueError, TypeError, LookupError, RecursionError):
         return ""
 
@@ -122,7 +139,7 @@ def field(mail: MimeMessage, name: str) -> str:
 def addresses(mail: MimeMessage, name: str) -> tuple[Address, ...]:
     """The addresses of a field; entries without an @ are left out."""
     try:
-        raw = [_raw_bytes(str(value))[:FIELD_LIMIT] for value in mail.get_all(name, [])[:20]]
+        raw = [_raw_bytes(str(value), mail)[:FIELD_LIMIT] for value in mail.get_all(name, [])[:20]]
         found = getaddresses(raw, **_LENIENT)
     except (ValueError, TypeError, LookupError, RecursionError):
         return ()

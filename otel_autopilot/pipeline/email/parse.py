@@ -54,6 +54,10 @@ _NOT_TEXT = re.compile(
     re.DOTALL | re.IGNORECASE,
 )
 _META_CHARSET = re.compile(rb"<(?:meta|\?xml)\b[^>]{0,300}?(?:charset|encoding)\s*=\s*[\"']?([A-Za-z0-9_:.-]{2,40})", re.IGNORECASE)
+#: A header field begins so.
+_FIELD = re.compile(rb"[!-9;-~]{1,200}[ \t]*:")
+#: A uuencoded file: its lines hold no lower case, so that prose after a line "begin 644 ..." isn't taken for one.
+_UUENCODED = re.compile(r"^begin [0-7]{3,4} [^\r\n]{1,255}\r?\n(?:[ -`]{1,62}\r?\n|\r?\n)+(?:end[ \t]*$)?", re.MULTILINE)
 #: W3C Trace Context, version 00 or later.
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
 
@@ -80,7 +84,7 @@ def parse(path: Path, blobs_root: Path, envelope_sender: str | None = None, limi
     state = _State(BlobStore(blobs_root), limits or ParseLimits())
     if content.startswith(b"From "):  # the separator of an mbox, left in front
         content = content[content.find(b"\n") + 1 :]
-    return _email(_message(_bounded_header(content, state), state), state, "", envelope_sender)
+    return _email(_message(_bounded_header(_repaired(content, state), state), state), state, "", envelope_sender)
 
 
 class _Policy(Compat32):
@@ -150,10 +154,31 @@ class _Found:
             self.skip(number, content_type, "too_many_parts")
 
 
+def _repaired(content: bytes, state: _State) -> bytes:
+    """A header that the parser would end too early: behind a byte order mark or blank lines, with zero bytes or doubled returns."""
+    header = content[: _end_of_header(content)]
+    if b"\r\r\n" in header:
+        state.defect("DoubledReturns")
+        content = content.replace(b"\r\r\n", b"\r\n")
+    start = content.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
+    if len(start) < len(content) and _FIELD.match(start):
+        state.defect("SomethingBeforeHeader")
+        content = start
+    end = _end_of_header(content)
+    if b"\0" in content[:end]:
+        state.defect("ZeroBytesInHeader")
+        content = content[:end].replace(b"\0", b"") + content[end:]
+    return content
+
+
+def _end_of_header(content: bytes) -> int:
+    ends = [at for at in (content.find(b"\r\n\r\n"), content.find(b"\n\n")) if at >= 0]
+    return min(ends, default=len(content))
+
+
 def _bounded_header(content: bytes, state: _State) -> bytes:
     """Cut a header block that is longer than anybody's: the parser is quadratic in some of them."""
-    ends = [at for at in (content.find(b"\r\n\r\n"), content.find(b"\n\n")) if at >= 0]
-    end = min(ends, default=len(content))
+    end = _end_of_header(content)
     if end <= state.limits.header_bytes:
         return content
     state.defect("HeaderTooLong")
@@ -332,9 +357,23 @@ def _leaf(part: MimeMessage, state: _State, found: _Found, number: str, content_
         return
     if content_type != "application/pdf":
         text = headers.decode_bytes(content, _charset(part, content, content_type)).replace("\x00", "").removeprefix("\ufeff")
+        if content_type == "text/plain" and "begin " in text:
+            text = _without_uuencoded(text, found, number)
+            if not text.strip():
+                return
         content = text.encode("utf-8", "replace")
     made = Part(number=number, content_type=content_type, filename=filename, attachment=attachment, blob=state.blobs.put(content))
     (found.attachments if attachment or content_type == "application/pdf" else found.bodies).append(made)
+
+
+def _without_uuencoded(text: str, found: _Found, number: str) -> str:
+    """Files put into the text itself, as was done before MIME, are skipped with a reason."""
+
+    def skip(file: re.Match[str]) -> str:
+        found.skip(number, "application/octet-stream", "unsupported_type", len(file[0]) * 3 // 4)
+        return "\n"
+
+    return _UUENCODED.sub(skip, text)
 
 
 def _content_type(part: MimeMessage, state: _State) -> str:

@@ -39,7 +39,7 @@ async def read_email(
                 names.EMAIL_PARTS: len(email.bodies) + len(email.attachments),
                 names.EMAIL_ATTACHMENTS: len(email.attachments),
                 names.EMAIL_FORWARDED: len(email.forwarded),
-                names.EMAIL_SKIPPED: sorted({part.reason for part in email.skipped}),
+                names.EMAIL_SKIPPED: sorted({part.reason for part in email.every_skipped()}),
                 names.EMAIL_DEFECTS: list(email.defects),
                 names.EMAIL_AUTOMATIC: email.automatic,
             },

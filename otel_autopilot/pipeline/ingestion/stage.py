@@ -52,7 +52,7 @@ async def ingest(
 ) -> Ingested:
     """Read every part; raises IngestionError or WorkError when one that should be readable can't be read."""
     documents: list[Document] = []
-    skipped = [*email.skipped, *(part for forwarded in email.forwarded for part in forwarded.skipped)]
+    skipped = list(email.every_skipped())
     unread: IngestionError | None = None
     for found in _parts(email):
         try:
