@@ -34,6 +34,12 @@ class SqlOutbox:
         self._writer = writer
         self._reader = reader
 
+    async def known(self, run_id: str, target: str, recipient: str) -> Known:
+        """As `Outbox.known`."""
+        key = _key(run_id, target, recipient)
+        row = await self._reader.read(lambda session: session.first(_KNOWN, **key))
+        return "new" if row is None else row.outcome or "uncertain"
+
     async def intend(self, run_id: str, target: str, recipient: str, *, hourly_limit: int | None = None) -> Known:
         """As `Outbox.intend`. Counting and storing are one transaction, and all of a process's follow one another."""
         key = _key(run_id, target, recipient)
@@ -59,7 +65,13 @@ class SqlOutbox:
         """As `Outbox.settle`."""
         key = _key(run_id, target, recipient)
         now = time.time_ns()
-        await self._writer.write(lambda session: session.run(_SETTLE, **key, now=now, result=outcome, why=error), durable=True)
+
+        def work(session: Session) -> None:
+            if not session.run(_SETTLE, **key, now=now, result=outcome, why=error):
+                session.run(_INTEND, **key, intended_unix_nano=now)
+                session.run(_SETTLE, **key, now=now, result=outcome, why=error)
+
+        await self._writer.write(work, durable=True)
 
     async def retract(self, run_id: str, target: str, recipient: str) -> None:
         """As `Outbox.retract`."""

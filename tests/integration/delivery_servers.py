@@ -101,6 +101,8 @@ class Breaking:
     """Answers of 451 to RCPT, before anything breaks."""
     port: int = 0
     conversations: int = 0
+    reached: bool = False
+    """The point was."""
     contents: list[bytes] = field(default_factory=list)
     """Every content of which the end was seen, answered or not."""
     release: asyncio.Event = field(default_factory=asyncio.Event)
@@ -108,6 +110,7 @@ class Breaking:
     async def _breaks(self, at: str, broken: bool) -> bool:
         if at != self.point or not broken:
             return False
+        self.reached = True
         if self.stall:
             await self.release.wait()
         return True

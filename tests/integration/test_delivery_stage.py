@@ -130,9 +130,9 @@ async def test_nothing_is_tried_again_between_tries_when_the_rate_was_reached_me
     async with mail_server() as server:
 
         class Taking(MemoryOutbox):
-            async def retract(self, run_id: str, target: str, recipient: str) -> None:
-                await super().retract(run_id, target, recipient)
-                await self.intend("run-2", target, recipient)
+            async def intend(self, run_id: str, target: str, recipient: str, *, hourly_limit: int | None = None) -> Known:
+                await super().intend("run-2", target, recipient)
+                return await super().intend(run_id, target, recipient, hourly_limit=hourly_limit)
 
         outbox = Taking()
         server.answers["ann@example.org"] = ["451 later"]
@@ -215,12 +215,22 @@ async def test_rule_durability_killed_between_data_and_the_reply_the_mail_is_unc
 
 
 async def test_rule_durability_the_intent_is_stored_before_data(data_dir: Path, store: RunStore) -> None:
-    """At every point of the conversation at which it is killed the intent is there."""
-    async with breaking_server("MAIL", stall=True) as server:
+    """Killed when the server has seen DATA, it is there."""
+    async with breaking_server("DATA", stall=True) as server:
         target = f"smtp://127.0.0.1:{server.port}{BOB}"
-        await killed(data_dir, target, lambda: server.conversations == 1)
+        await killed(data_dir, target, lambda: server.reached)
         assert intents(data_dir) == [(None,)]
         assert outcomes(await send(target, outbox=store.outbox)) == ["uncertain"]
+        server.release.set()
+
+
+@pytest.mark.parametrize("point", ["banner", "EHLO", "MAIL", "RCPT"])
+async def test_killed_before_data_nothing_was_sent_and_the_mail_is_sent(data_dir: Path, store: RunStore, point: str) -> None:
+    async with breaking_server(point, stall=True, times=1) as server:
+        target = f"smtp://127.0.0.1:{server.port}{BOB}"
+        await killed(data_dir, target, lambda: server.reached)
+        assert intents(data_dir) == []
+        assert outcomes(await send(target, outbox=store.outbox)) == ["delivered"]
         server.release.set()
 
 

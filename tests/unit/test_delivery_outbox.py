@@ -26,7 +26,9 @@ async def outbox(request: pytest.FixtureRequest, data_dir: Path) -> AsyncIterato
 
 
 async def test_an_intent_that_is_found_again_is_uncertain(outbox: Outbox) -> None:
+    assert await outbox.known("run-1", "smtp://a", ANN) == "new"
     assert await outbox.intend("run-1", "smtp://a", ANN) == "new"
+    assert await outbox.known("run-1", "smtp://a", ANN) == "uncertain"
     assert await outbox.intend("run-1", "smtp://a", ANN) == "uncertain"
     assert await outbox.intend("run-1", "smtp://a", " <Ann@Example.ORG>") == "uncertain", "it is the same address"
     assert await outbox.intend("run-1", "smtp://a", "") == "new", "as of a webhook"

@@ -370,6 +370,9 @@ def test_the_parser_leaves_the_recursion_limit_as_it_was(tmp_path: Path) -> None
         (b"Sub\0ject: hello\0 there\r\nFrom: a@b.c\r\n\r\nbody\r\n", "ZeroBytesInHeader"),
         (b"\xef\xbb\xbfSubject: hello there\nFrom: a@b.c\n\nbody\n", "SomethingBeforeHeader"),
         (b"\r\n\nSubject: hello there\nFrom: a@b.c\n\nbody\n", "SomethingBeforeHeader"),
+        (b">From x Sat\nFrom: a@b.c\nSubject: hello there\n\nbody\n", "SomethingBeforeHeader"),
+        (b"From: a@b.c\nDear all\nSubject: hello there\nX: y\n\nbody\n", "StrangeLineInHeader"),
+        (b"From : a@b.c\nSubject \t: hello there\n\nbody\n", "SpaceBeforeColon"),
         (b"From: a@b.c\r\r\nSubject: hello there\r\r\n\r\r\nbody\r\r\n", "DoubledReturns"),
     ],
 )
@@ -403,6 +406,19 @@ def test_a_file_that_is_uuencoded_in_the_text_is_skipped_with_a_reason(tmp_path:
     assert [(part.reason, part.content_type) for part in found.skipped] == [("unsupported_type", "application/octet-stream")]
     prose = read(tmp_path, b"Subject: s\n\nbegin 644 words\nand so on\n")
     assert (text(prose), prose.skipped) == ("begin 644 words\nand so on\n", ())
+
+
+@pytest.mark.parametrize(("kind", "reason"), [("MESSAGE", "encrypted"), ("SIGNATURE", "signature")])
+@pytest.mark.parametrize("end", ["-----END PGP {}-----\nAfter\n", ""])
+def test_armour_of_openpgp_in_the_text_is_skipped_with_a_reason(tmp_path: Path, kind: str, reason: str, end: str) -> None:
+    found = read(tmp_path, f"Subject: s\n\nBefore\n-----BEGIN PGP {kind}-----\n\nhQEMA1u9nGn+\n=abcd\n" + end.format(kind))
+    assert text(found).split() == ["Before", *(["After"] if end else [])]
+    assert [part.reason for part in found.skipped] == [reason]
+
+
+def test_a_body_that_follows_the_header_without_a_blank_line_stays(tmp_path: Path) -> None:
+    found = read(tmp_path, b"From: a@b.c\nSubject: hello\nDear all, this is it.\nMore of it.\n\nAnd more.\n")
+    assert text(found) == "Dear all, this is it.\nMore of it.\n\nAnd more.\n"
 
 
 def test_what_is_nested_too_deep_in_forwarded_mails_is_told_of_the_whole_mail(tmp_path: Path) -> None:

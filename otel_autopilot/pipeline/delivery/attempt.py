@@ -13,6 +13,7 @@ from purgatory import AsyncCircuitBreakerFactory
 from purgatory.domain.model import Context, OpenedState
 
 from otel_autopilot.errors import DeliveryError
+from otel_autopilot.pipeline.delivery.outbox import Known
 from otel_autopilot.pipeline.delivery.targets import Target
 from otel_autopilot.telemetry import names
 from otel_autopilot.telemetry.pseudonyms import pseudonym
@@ -64,28 +65,30 @@ def new_breakers(failures: int = BREAKER_FAILURES, seconds: float = BREAKER_SECO
     the recipient for now (greylisting): the host is well.
     """
     return AsyncCircuitBreakerFactory(
-        default_threshold=failures, default_ttl=seconds, exclude=[(Refused, lambda error: not getattr(error, "host", True))]
+        default_threshold=failures, default_ttl=seconds, exclude=[(Exception, lambda error: not _is_the_hosts(error))]
     )
+
+
+def _is_the_hosts(error: Exception) -> bool:
+    return isinstance(error, Uncertain) or (isinstance(error, Refused) and error.host)
 
 
 async def try_until_settled(
     target: Target,
     recipient: str,
-    send: Callable[[Span], Awaitable[None]],
+    send: Callable[[Span], Awaitable[Known]],
     *,
-    before_each: Callable[[], Awaitable[None]],
     breakers: AsyncCircuitBreakerFactory,
     attempts: int,
     tries: Tries,
     first_wait_seconds: float,
-) -> None:
+) -> Known:
     """Call ``send`` until it returns, raises what another try won't mend, or the tries are used up; each try has its span.
 
-    ``before_each`` is awaited before each; what it raises ends the tries. Raises Refused (the last one) or Uncertain.
+    Returns what ``send`` did. Raises Refused (the last one) or Uncertain.
     """
 
-    async def once() -> None:
-        await before_each()
+    async def once() -> Known:
         tries.count += 1
         values = {
             names.DELIVERY_TARGET: target.kind,
@@ -96,13 +99,14 @@ async def try_until_settled(
         }
         with span(_KINDS[target.kind], values) as current:
             try:
-                await _guarded(target, send, current, breakers)
+                outcome = await _guarded(target, send, current, breakers)
             except DeliveryError as error:
                 if isinstance(error, Resting):
                     tries.count -= 1
                 set_attributes(current, {names.DELIVERY_OUTCOME: "uncertain" if isinstance(error, Uncertain) else "failed"})
                 raise
-            set_attributes(current, {names.DELIVERY_OUTCOME: "delivered"})
+            set_attributes(current, {names.DELIVERY_OUTCOME: outcome})
+            return outcome
 
     async for attempt in tenacity.AsyncRetrying(
         stop=tenacity.stop_after_attempt(attempts),
@@ -111,17 +115,18 @@ async def try_until_settled(
         reraise=True,
     ):
         with attempt:
-            await once()
+            return await once()
+    raise AssertionError("unreachable: tenacity raises what the last try raised")
 
 
 async def _guarded(
-    target: Target, send: Callable[[Span], Awaitable[None]], current: Span, breakers: AsyncCircuitBreakerFactory
-) -> None:
+    target: Target, send: Callable[[Span], Awaitable[Known]], current: Span, breakers: AsyncCircuitBreakerFactory
+) -> Known:
     breaker = await breakers.get_breaker(f"{target.kind} {target.host}:{target.port}" if target.host else target.key)
     try:
         async with breaker:
             set_attributes(current, {names.BREAKER_STATE: _STATES[breaker.context.state]})
-            await send(current)
+            return await send(current)
     except OpenedState as error:
         error.__traceback__ = None  # the breaker raises this one object again and again
         set_attributes(current, {names.BREAKER_STATE: _STATES[breaker.context.state]})

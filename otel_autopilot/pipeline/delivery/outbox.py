@@ -2,7 +2,7 @@
 
     (nothing) ──intend──▶ intent ──settle──▶ delivered, failed (for good) or uncertain
         ▲                   │
-        └─────retract───────┘   nothing was sent, and another try may follow
+        └─────retract───────┘   it was not taken, and another try may follow
 
 An intent that is found again without a result is *uncertain*. Only what stands at "nothing" is ever sent.
 """
@@ -10,6 +10,7 @@ An intent that is found again without a result is *uncertain*. Only what stands 
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
 from typing import Literal, Protocol
 
 from otel_autopilot.telemetry.pseudonyms import normalised
@@ -17,6 +18,8 @@ from otel_autopilot.telemetry.pseudonyms import normalised
 Known = Literal["new", "delivered", "failed", "suppressed", "uncertain"]
 Settled = Literal["delivered", "failed", "suppressed", "uncertain"]
 
+#: Stores the intent, at the last moment; False when the digest must not be sent after all.
+MaySend = Callable[[], Awaitable[bool]]
 #: The window of the rate per recipient: it slides.
 WINDOW_NANOSECONDS = 3_600_000_000_000
 
@@ -29,11 +32,14 @@ def over_the_rate(limit: int) -> str:
 class Outbox(Protocol):
     """Intents and results of deliveries. Targets and recipients are given in the clear and stored as pseudonyms."""
 
+    async def known(self, run_id: str, target: str, recipient: str) -> Known:
+        """What is stored: "new" when there is nothing, the result when there is one, "uncertain" for an intent without."""
+
     async def intend(self, run_id: str, target: str, recipient: str, *, hourly_limit: int | None = None) -> Known:
-        """Store the intent, durably, before anything is sent.
+        """Store the intent, durably, right before the digest is sent (for SMTP, before DATA).
 
         Returns "new" when there was none; the result when there is one; "uncertain" when an intent is there without a result:
-        the process died between sending and recording, or before sending, and nobody can tell which.
+        the process died between sending and recording, or just before sending, and nobody can tell which.
 
         With a limit, counting what this recipient was sent within the last hour (delivered, uncertain or under way, by any
         run) and storing the intent are one step, whatever others do at the same time; one too many is stored, and returned,
@@ -41,7 +47,7 @@ class Outbox(Protocol):
         """
 
     async def settle(self, run_id: str, target: str, recipient: str, outcome: Settled, error: str | None) -> None:
-        """Store the result of an intended delivery."""
+        """Store the result of a delivery, intended or not (refused before it came to that)."""
 
     async def retract(self, run_id: str, target: str, recipient: str) -> None:
         """Take an intent back: it is known that nothing was sent, and another try may follow."""
@@ -56,6 +62,11 @@ class MemoryOutbox:
     def __init__(self) -> None:
         self._results: dict[tuple[str, str, str], tuple[Settled | None, str | None]] = {}
         self._intended: dict[str, dict[tuple[str, str, str], int]] = {}
+
+    async def known(self, run_id: str, target: str, recipient: str) -> Known:
+        """As `Outbox.known`."""
+        result = self._results.get(_key(run_id, target, recipient))
+        return "new" if result is None else result[0] or "uncertain"
 
     async def intend(self, run_id: str, target: str, recipient: str, *, hourly_limit: int | None = None) -> Known:
         """As `Outbox.intend`."""

@@ -17,6 +17,7 @@ from otel_autopilot.pipeline.delivery.addresses import with_ascii_domain
 from otel_autopilot.pipeline.delivery.attempt import Refused, Uncertain
 from otel_autopilot.pipeline.delivery.manners import Recipient
 from otel_autopilot.pipeline.delivery.options import DeliveryOptions
+from otel_autopilot.pipeline.delivery.outbox import MaySend
 from otel_autopilot.pipeline.delivery.server_words import servers_words
 from otel_autopilot.pipeline.delivery.targets import Target, is_loopback
 from otel_autopilot.pipeline.threads import in_thread
@@ -30,9 +31,12 @@ _START_OF_LINE = re.compile(rb"^\.", re.MULTILINE)
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
-async def send_mail(mail: EmailMessage, target: Target, recipient: Recipient, options: DeliveryOptions, current: Span) -> None:
+async def send_mail(
+    mail: EmailMessage, target: Target, recipient: Recipient, options: DeliveryOptions, current: Span, may_send: MaySend
+) -> bool:
     """One try: the null envelope sender for answers, STARTTLS where it is offered (and required with credentials).
 
+    ``may_send`` is asked when the server has taken the recipient, before DATA; False is returned when it says no.
     Raises Refused (4xx may pass, 5xx won't) and Uncertain when the connection broke after the content was on its way: a
     server that has seen the last line may have taken the mail. Neither quotes an address.
     """
@@ -46,6 +50,9 @@ async def send_mail(mail: EmailMessage, target: Target, recipient: Recipient, op
                 await client.login(options.smtp_user, options.smtp_password or "")
             await envelope.announce(client)
             content = await in_thread(_content, mail, utf8=envelope.needs_utf8)
+            if not await may_send():
+                await _quit(client)
+                return False
             start = await client.execute_command(b"DATA")
             if start.code != aiosmtplib.SMTPStatus.start_input:
                 raise aiosmtplib.SMTPDataError(start.code, start.message)
@@ -77,6 +84,7 @@ async def send_mail(mail: EmailMessage, target: Target, recipient: Recipient, op
         raise _broke("timeout" if isinstance(error, TimeoutError) else _reason(error), sent) from None
     finally:
         client.close()
+    return True
 
 
 class _Envelope:

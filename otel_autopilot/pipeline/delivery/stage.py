@@ -1,8 +1,9 @@
 """The delivery stage: the digest to each target, with an outcome for each recipient.
 
-An intent is stored before anything is sent and settled after. An intent without a result means that a process died in
-between: for a file its name tells what happened, for a mail or a webhook nobody can, so it is shown as uncertain and not
-sent again by itself. Between two tries there is no intent: a process that dies while it waits has sent nothing.
+An intent is stored at the last moment before the digest itself is sent, and settled after. An intent without a result means
+that a process died in between: for a file its name tells what happened, for a mail or a webhook nobody can, so it is shown as
+uncertain and not sent again by itself. While a connection is made and between two tries there is no intent: a process that
+dies then has sent nothing.
 """
 
 from __future__ import annotations
@@ -98,14 +99,6 @@ class _Result:
     """It failed, and another attempt may do better."""
 
 
-class _Held(Exception):
-    """Between two tries the outbox has come to know something: another mail took the last place within the rate."""
-
-    def __init__(self, known: Known) -> None:
-        super().__init__(known)
-        self.known = known
-
-
 @dataclass
 class _Job:
     """One digest for one recipient of one target."""
@@ -118,6 +111,7 @@ class _Job:
     outbox: Outbox
     options: DeliveryOptions
     intended: bool = False
+    held: Known | None = None
 
     @property
     def address(self) -> str:
@@ -126,20 +120,18 @@ class _Job:
     async def deliver(self) -> _Result:
         if self.recipient is not None and self.recipient.suppressed is not None:
             return self._told("suppressed", 0, self.recipient.suppressed)
-        known = await self._intend()
+        known = await self.outbox.known(self.run_id, self.target.key, self.address)
         if known == "uncertain":
             known = await self._look()
+            self.intended = known == "new"
         if known != "new":
             return await self._known(known, 0)
-        self.intended = True
         tries = Tries()
         try:
-            await try_until_settled(
-                self.target, self.address, self._send, before_each=self._intend_again, breakers=self.options.breakers,
-                attempts=self.options.attempts, tries=tries, first_wait_seconds=self.options.first_wait_seconds,
+            outcome = await try_until_settled(
+                self.target, self.address, self._send, breakers=self.options.breakers, attempts=self.options.attempts, tries=tries,
+                first_wait_seconds=self.options.first_wait_seconds,
             )  # fmt: skip
-        except _Held as held:
-            return await self._known(held.known, tries.count)
         except Uncertain as error:
             return await self._settled("uncertain", tries.count, str(error))
         except Refused as error:
@@ -147,19 +139,20 @@ class _Job:
                 return await self._settled("failed", tries.count, str(error))
             await self._retract()
             return self._told("failed", tries.count, str(error), may_pass=True)
+        if self.held is not None:
+            return await self._known(outcome, tries.count - 1)
         return await self._settled("delivered", tries.count, None)
 
-    async def _intend(self) -> Known:
-        limit = self.options.replies_per_recipient_per_hour if self.recipient is not None and self.recipient.is_reply else None
-        return await self.outbox.intend(self.run_id, self.target.key, self.address, hourly_limit=limit)
-
-    async def _intend_again(self) -> None:
+    async def _may_send(self) -> bool:
+        """Store the intent. Another mail may have taken the last place within the rate, or another process this delivery."""
         if self.intended:
-            return
-        known = await self._intend()
+            return True
+        self.intended = True  # also when the wait is cut short: what may be stored by then is taken back
+        limit = self.options.replies_per_recipient_per_hour if self.recipient is not None and self.recipient.is_reply else None
+        known = await self.outbox.intend(self.run_id, self.target.key, self.address, hourly_limit=limit)
         if known != "new":
-            raise _Held(known)
-        self.intended = True
+            self.intended, self.held = False, known
+        return self.intended
 
     async def _retract(self) -> None:
         if self.intended:
@@ -197,14 +190,16 @@ class _Job:
         told = RecipientOutcome(target=self.target.name, recipient=self.address, outcome=outcome, attempts=tries, error=error)
         return _Result(told, may_pass)
 
-    async def _send(self, current: Span) -> None:
+    async def _send(self, current: Span) -> Known:
         """One try. What is known not to have been taken, and may be taken later, has no intent from then on."""
         try:
             if self.recipient is not None:
                 mail = await in_thread(compose, self.digest, self.email, self.recipient, run_id=self.run_id, options=self.options)
-                await send_mail(mail, self.target, self.recipient, self.options, current)
+                await send_mail(mail, self.target, self.recipient, self.options, current, self._may_send)
             elif self.target.path is None:
-                await post(self.digest, self.target, self.options, self.run_id, current)
+                await post(self.digest, self.target, self.options, self.run_id, current, self._may_send)
+            elif not await self._may_send():
+                pass
             elif self.target.kind == "folder":
                 await in_thread(write_folder, self.target.path, self.digest, self.run_id)
             else:
@@ -213,3 +208,4 @@ class _Job:
             if error.retryable:
                 await self._retract()
             raise
+        return self.held or "delivered"

@@ -19,6 +19,7 @@ from opentelemetry.trace import Span
 from otel_autopilot.pipeline.delivery import tls
 from otel_autopilot.pipeline.delivery.attempt import Refused, Uncertain
 from otel_autopilot.pipeline.delivery.options import DeliveryOptions
+from otel_autopilot.pipeline.delivery.outbox import MaySend
 from otel_autopilot.pipeline.delivery.targets import Target
 from otel_autopilot.pipeline.messages import Digest
 from otel_autopilot.pipeline.threads import in_thread
@@ -50,8 +51,12 @@ def sign(key: bytes, message_id: str, timestamp: int, body: bytes) -> str:
     return f"v1,{base64.b64encode(digest).decode()}"
 
 
-async def post(digest: Digest, target: Target, options: DeliveryOptions, run_id: str, current: Span) -> None:
-    """One try. Redirects are refused: a digest goes where the operator said. Of the answer, only its head is read.
+class _Held(Exception):
+    """The digest must not be sent after all."""
+
+
+async def post(digest: Digest, target: Target, options: DeliveryOptions, run_id: str, current: Span, may_send: MaySend) -> bool:
+    """One try. ``may_send`` is asked once the connection stands, before the body; False is returned when it says no. Redirects are refused: a digest goes where the operator said. Of the answer, only its head is read.
 
     Raises Refused (408, 425, 429 and 5xx may pass) and Uncertain when the connection broke after the body was on its way.
     """
@@ -60,6 +65,8 @@ async def post(digest: Digest, target: Target, options: DeliveryOptions, run_id:
 
     async def content() -> AsyncIterator[bytes]:
         nonlocal sent
+        if not await may_send():
+            raise _Held
         sent = True
         yield body
 
@@ -77,6 +84,8 @@ async def post(digest: Digest, target: Target, options: DeliveryOptions, run_id:
                     _judge(response)
                 finally:
                     await response.aclose()
+    except _Held:
+        return False
     # What the library says may hold the URL, and the URL a secret: it doesn't become the cause of ours.
     except httpx.InvalidURL:
         raise Refused("the webhook's URL can't be used: write it as https://host/path", retryable=False) from None
@@ -86,6 +95,7 @@ async def post(digest: Digest, target: Target, options: DeliveryOptions, run_id:
                 f"the connection broke after the digest was sent and before an answer ({type(error).__name__})"
             ) from None
         raise _unreachable(error) from None
+    return True
 
 
 def _unreachable(error: Exception) -> Refused:

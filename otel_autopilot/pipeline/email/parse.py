@@ -56,6 +56,16 @@ _NOT_TEXT = re.compile(
 _META_CHARSET = re.compile(rb"<(?:meta|\?xml)\b[^>]{0,300}?(?:charset|encoding)\s*=\s*[\"']?([A-Za-z0-9_:.-]{2,40})", re.IGNORECASE)
 #: A header field begins so.
 _FIELD = re.compile(rb"[!-9;-~]{1,200}[ \t]*:")
+_SPACED = re.compile(rb"^([!-9;-~]{1,200})[ \t]+:", re.MULTILINE)
+_COMMON_FIELD = re.compile(
+    rb"(?:Received|From|To|Cc|Subject|Date|Message-ID|MIME-Version|Content-Type|Content-Transfer-Encoding|Reply-To)[ \t]*:",
+    re.IGNORECASE,
+)
+#: Armour of OpenPGP (RFC 9580 section 6.2) in the text itself.
+_ARMOUR = re.compile(
+    r"^-----BEGIN PGP (MESSAGE|SIGNATURE|PUBLIC KEY BLOCK)-----[^\n]*\n(?:(?!-----)[^\n]*\n)*(?:-----END PGP [A-Z ]+-----[^\n]*)?",
+    re.MULTILINE,
+)
 #: A uuencoded file: its lines hold no lower case, so that prose after a line "begin 644 ..." isn't taken for one.
 _UUENCODED = re.compile(r"^begin [0-7]{3,4} [^\r\n]{1,255}\r?\n(?:[ -`]{1,62}\r?\n|\r?\n)+(?:end[ \t]*$)?", re.MULTILINE)
 #: W3C Trace Context, version 00 or later.
@@ -82,7 +92,7 @@ def parse(path: Path, blobs_root: Path, envelope_sender: str | None = None, limi
     if not content.strip(b"\x00\r\n\t "):
         raise EmailError("expected a mail (RFC 5322), got an empty file")
     state = _State(BlobStore(blobs_root), limits or ParseLimits())
-    if content.startswith(b"From "):  # the separator of an mbox, left in front
+    if content.startswith(b"From ") and not _SPACED.match(content):  # the separator of an mbox, left in front
         content = content[content.find(b"\n") + 1 :]
     return _email(_message(_bounded_header(_repaired(content, state), state), state), state, "", envelope_sender)
 
@@ -161,14 +171,33 @@ def _repaired(content: bytes, state: _State) -> bytes:
         state.defect("DoubledReturns")
         content = content.replace(b"\r\r\n", b"\r\n")
     start = content.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
+    if start.startswith(b">From "):
+        start = start[start.find(b"\n") + 1 :]
     if len(start) < len(content) and _FIELD.match(start):
         state.defect("SomethingBeforeHeader")
         content = start
     end = _end_of_header(content)
-    if b"\0" in content[:end]:
+    header = content[:end]
+    if b"\0" in header:
         state.defect("ZeroBytesInHeader")
-        content = content[:end].replace(b"\0", b"") + content[end:]
-    return content
+        header = header.replace(b"\0", b"")
+    if _FIELD.match(header):
+        spaced = _SPACED.sub(rb"\1:", header)
+        whole = _without_strange_lines(spaced)
+        if spaced != header:
+            state.defect("SpaceBeforeColon")
+        if whole != spaced:
+            state.defect("StrangeLineInHeader")
+        header = whole
+    return header + content[end:]
+
+
+def _without_strange_lines(header: bytes) -> bytes:
+    """Without lines that are no field and go before one that everybody knows: what follows them is no body."""
+    lines = header.splitlines(keepends=True)
+    last = max((number for number, line in enumerate(lines) if _COMMON_FIELD.match(line)), default=0)
+    kept = [line for number, line in enumerate(lines) if number > last or line[:1] in b" \t" or _FIELD.match(line)]
+    return b"".join(kept)
 
 
 def _end_of_header(content: bytes) -> int:
@@ -357,8 +386,8 @@ def _leaf(part: MimeMessage, state: _State, found: _Found, number: str, content_
         return
     if content_type != "application/pdf":
         text = headers.decode_bytes(content, _charset(part, content, content_type)).replace("\x00", "").removeprefix("\ufeff")
-        if content_type == "text/plain" and "begin " in text:
-            text = _without_uuencoded(text, found, number)
+        if content_type == "text/plain":
+            text = _without_enclosures(text, found, number)
             if not text.strip():
                 return
         content = text.encode("utf-8", "replace")
@@ -366,14 +395,22 @@ def _leaf(part: MimeMessage, state: _State, found: _Found, number: str, content_
     (found.attachments if attachment or content_type == "application/pdf" else found.bodies).append(made)
 
 
-def _without_uuencoded(text: str, found: _Found, number: str) -> str:
-    """Files put into the text itself, as was done before MIME, are skipped with a reason."""
+def _without_enclosures(text: str, found: _Found, number: str) -> str:
+    """What was put into the text itself, as was done before MIME, is skipped with a reason: files, armour of OpenPGP."""
 
-    def skip(file: re.Match[str]) -> str:
+    def skip_file(file: re.Match[str]) -> str:
         found.skip(number, "application/octet-stream", "unsupported_type", len(file[0]) * 3 // 4)
         return "\n"
 
-    return _UUENCODED.sub(skip, text)
+    def skip_armour(armour: re.Match[str]) -> str:
+        encrypted = armour[1] == "MESSAGE"
+        content_type = "application/pgp-encrypted" if encrypted else "application/pgp-signature"
+        found.skip(number, content_type, "encrypted" if encrypted else "signature", len(armour[0]))
+        return "\n"
+
+    if "-----BEGIN PGP " in text:
+        text = _ARMOUR.sub(skip_armour, text)
+    return _UUENCODED.sub(skip_file, text) if "begin " in text else text
 
 
 def _content_type(part: MimeMessage, state: _State) -> str:
