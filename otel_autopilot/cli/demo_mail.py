@@ -8,6 +8,7 @@ import zlib
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import formatdate, make_msgid
+from textwrap import wrap
 
 from otel_autopilot.cli.demo_pdf import assemble, write_pdf
 
@@ -68,9 +69,12 @@ def demo_mail() -> bytes:
 
 def slow_mail(pages: int = 6_000) -> bytes:
     """The same with a PDF of thousands of pages."""
-    words = " ".join(text for _, text in _CHAPTERS).split() * 30
-    lines = [" ".join(words[start : start + 14]) for start in range(0, 14 * 7 * 48, 14)]
-    book = [[f"# Page {number}", *lines[(number % 7) * 48 :][:48]] for number in range(1, pages + 1)]
+    texts = [text for _, text in _CHAPTERS]
+    leaves = []
+    for first in range(len(texts)):
+        lines = wrap(" ".join(texts[first:] + texts[:first]), 95)
+        leaves.append(lines * (48 // len(lines)))
+    book = [[f"# Page {number}", *leaves[number % len(leaves)]] for number in range(1, pages + 1)]
     return _mail("Archive of all incident reports since the beginning", "archive.pdf", write_pdf(book, "Archive"))
 
 

@@ -52,8 +52,13 @@ def trace(sources: Sequence[Path], *, as_json: bool, deliver_to: Sequence[str], 
     settings.export_retention()
     mails = [(path, read_source(path)) for path in sources]
     for path in sources:
-        if other := left_out(path):
-            sys.stderr.write(f"{path}: {other} {'file' if other == 1 else 'files'} left out: no mail\n")
+        files, folders = left_out(path)
+        if files:
+            sys.stderr.write(f"{path}: {files} {'file' if files == 1 else 'files'} left out: no mail\n")
+        if folders:
+            sys.stderr.write(
+                f"{path}: {folders} {'folder' if folders == 1 else 'folders'} in it left out: name what you want of them\n"
+            )
     found = sum(1 for _ in chain.from_iterable(read_source(path) for path in sources))
     total = found - skip
     if total <= 0:

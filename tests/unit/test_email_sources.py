@@ -171,8 +171,18 @@ def test_files_that_are_no_mail_are_left_out_of_a_folder_and_counted(tmp_path: P
     (tmp_path / "notes.txt").write_bytes(b"a body whose header is lost\n")
     (tmp_path / "zero").write_bytes(b"Subject: a zero byte\n\n\0\n")
     assert [Path(mail.label).name for mail in read_source(tmp_path)] == ["a.eml", "b", "notes.txt", "zero"]
-    assert left_out(tmp_path) == 2
-    assert left_out(tmp_path / "b") == 0
+    (tmp_path / "more").mkdir()
+    assert left_out(tmp_path) == (2, 1)
+    assert left_out(tmp_path / "b") == (0, 0)
+    with pytest.raises(SourceError, match="found no mail in it: name the folders in it"):
+        read_source(tmp_path.parent)
+
+
+def test_folders_of_a_maildir_are_counted(tmp_path: Path) -> None:
+    mailbox.Maildir(tmp_path / "box").add_folder("Sent").add(MAIL)
+    mailbox.Maildir(tmp_path / "box").add(MAIL)
+    assert len(list(read_source(tmp_path / "box"))) == 1
+    assert left_out(tmp_path / "box") == (0, 1)
 
 
 def test_an_empty_mbox_is_an_error_and_an_empty_mail_is_a_mail(tmp_path: Path) -> None:

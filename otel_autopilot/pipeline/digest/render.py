@@ -54,7 +54,7 @@ def render_markdown(
     if key_points:
         blocks.append("\n".join(_point(point, attachments) for point in key_points))
     if figures:
-        blocks.append("## Figures\n\n" + "\n".join(f"- **{escape(item.value)}** – {escape(item.context)}" for item in figures))
+        blocks.append("## Figures\n\n" + "\n".join(map(_figure, figures)))
     safe = [(link, url) for link in links if (url := _safe(link.url))]
     if safe:
         blocks.append("## Links\n\n" + "\n".join(f"- [{escape(link.text) or escape(url)}](<{url}>)" for link, url in safe))
@@ -69,6 +69,11 @@ def render_markdown(
 def _point(point: KeyPoint, attachments: Mapping[str, str]) -> str:
     source = attachments.get(point.part, "")
     return f"- {escape(point.text)}" + (f" *({escape(source)})*" if source.strip() else "")
+
+
+def _figure(figure: Figure) -> str:
+    value = f"- **{escape(figure.value)}**"
+    return value if figure.context.strip(" .") == figure.value else f"{value} – {escape(figure.context)}"
 
 
 def _unread(skipped: Sequence[SkippedPart]) -> Iterator[str]:

@@ -52,7 +52,8 @@ def read_source(path: Path) -> Iterator[SourceMail]:
     if path.is_dir():
         mails = _maildir(path) if is_maildir(path) else _folder(path)
         if not mails:
-            raise SourceError(f"{path}: expected a folder of mail files or a Maildir, found no mail in it")
+            inside = ": name the folders in it" if any(item.is_dir() for item in path.iterdir()) else ""
+            raise SourceError(f"{path}: expected a folder of mail files or a Maildir, found no mail in it{inside}")
         return iter(mails)
     if not path.exists():
         raise SourceError(f"{path}: expected a mail file, a folder, a Maildir or an mbox; there is nothing by that name")
@@ -88,12 +89,17 @@ def mails_of(path: Path) -> list[SourceMail]:
     return [] if path.suffix.lower() != ".eml" and _is_binary(path) else [SourceMail(str(path), "file", path)]
 
 
-def left_out(path: Path) -> int:
-    """How many files of a folder of mails `read_source` leaves out, because they are no mail."""
-    if not path.is_dir() or is_maildir(path):
-        return 0
+def left_out(path: Path) -> tuple[int, int]:
+    """How many files of a folder of mails `read_source` leaves out, because they are no mail, and how many folders in it."""
+    if not path.is_dir():
+        return 0, 0
+    if is_maildir(path):
+        return 0, sum(is_maildir(folder) for folder in path.iterdir())
     files = (file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
-    return sum(not (may_be_mail(file) and mails_of(file)) for file in files)
+    return (
+        sum(not (may_be_mail(file) and mails_of(file)) for file in files),
+        sum(folder.is_dir() and not folder.name.startswith(".") for folder in path.iterdir()),
+    )
 
 
 def _is_binary(path: Path) -> bool:
