@@ -112,7 +112,9 @@ class Settings(BaseSettings):
 
     deliver_to: tuple[str, ...] = Field((), description="Targets: a folder, maildir:PATH, smtp://host:port or https://...")
     reply_to_sender: bool = Field(False, description="Send the digest back to the sender.")
-    allowed_recipients: tuple[str, ...] = Field((), description="Addresses or @domains that digests may be mailed to.")
+    allowed_recipients: tuple[str, ...] = Field(
+        (), description="Addresses or @domains of senders who may be answered with a digest."
+    )
     digest_from: str = Field("digest@localhost", description="From address of digest mail.")
     digest_recipients: tuple[str, ...] = Field((), description="Who gets the digest from an smtp:// target.")
     replies_per_recipient_per_hour: int = Field(20, gt=0, description="Most answers to one recipient within an hour.")

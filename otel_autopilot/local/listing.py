@@ -25,7 +25,7 @@ def print_list(rows: Sequence[TraceSummary], out: Console) -> None:
     table.add_column("outcome", no_wrap=True)
     table.add_column("took", justify="right", no_wrap=True)
     table.add_column("stages", no_wrap=True)
-    table.add_column("run", no_wrap=True)
+    table.add_column("run or trace", no_wrap=True)
     if wide:
         table.add_column("trace", no_wrap=True, style="dim")
         table.add_column("spans", justify="right", no_wrap=True, style="dim")
@@ -37,7 +37,7 @@ def print_list(rows: Sequence[TraceSummary], out: Console) -> None:
         style = {"success": "green", "ok": "green", "rejected": "yellow", "running": "cyan"}.get(outcome, "red")
         cells: list[str | Text] = [
             f"{started:%m-%d %H:%M:%S}", Text(outcome, style=style), duration(row.end_unix_nano - row.start_unix_nano), _stages(row, glyph),
-            (row.run_id or "")[:12],
+            (row.run_id or row.trace_id)[:12],
         ]  # fmt: skip
         if wide:
             cells += [row.trace_id[:16], str(row.spans), row.name]

@@ -9,22 +9,28 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import ctypes
-import multiprocessing
 import os
 import pickle  # nosec B403  # of our own objects, between our own processes
 import resource
 import signal
 from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
 from types import TracebackType
 from typing import Any, TypeVar
 
+from loguru import logger
 from pebble import ProcessExpired, ProcessPool
 
 from otel_autopilot.errors import WorkCrashed, WorkLimit, WorkTimeout
+from otel_autopilot.pipeline import children
 from otel_autopilot.pipeline.threads import in_thread
 
 T = TypeVar("T")
 
+#: How often a piece of work is begun, when it is the pool that breaks and not the work that breaks it.
+_BEGINNINGS = 4
+#: How often work that waits looks whether its pool still works, in seconds.
+_LOOK_SECONDS = 1.0
 #: prctl option: the signal a process gets when its parent dies (linux/prctl.h).
 _PR_SET_PDEATHSIG = 1
 #: What the fork server imports once, so that a replacement for a broken child starts warm.
@@ -53,9 +59,9 @@ class WorkerPool:
         self._processes = processes
         self._memory_bytes = memory_bytes
         self._timeout_seconds = timeout_seconds
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(list(_PRELOAD))
-        self._pool = ProcessPool(max_workers=processes, initializer=_settle, initargs=(memory_bytes,), context=context)
+        self._closed = False
+        self._ending: set[asyncio.Task[None]] = set()
+        self._pool = self._new_pool()
 
     async def start(self) -> None:
         """Start the children and wait until they answer."""
@@ -68,9 +74,10 @@ class WorkerPool:
         WorkCrashed when the child died. Cancelling the call ends the work.
         """
         limit = timeout_seconds if timeout_seconds is not None else self._timeout_seconds
-        future = self._pool.schedule(_call, args=(function, args, kwargs), timeout=limit)
         try:
-            return await asyncio.wrap_future(future)
+            return await self._result(_call, (function, args, kwargs), limit)
+        except BrokenProcessPool as error:
+            raise WorkCrashed(f"{_name(function)}: no child process can be started") from error
         except concurrent.futures.TimeoutError as error:
             raise WorkTimeout(f"{_name(function)}: stopped after its limit of {limit:g} s") from error
         except ProcessExpired as error:
@@ -79,10 +86,52 @@ class WorkerPool:
         except MemoryError:
             raise WorkLimit(f"{_name(function)}: stopped at its memory limit of {self._memory_bytes // 1_000_000:,} MB") from None
 
+    async def _result(self, function: Callable[..., T], args: tuple[object, ...], limit: float) -> T:
+        """Run it, and again in a new pool where the pool broke: a child that dies while it has no work takes pebble's pool along."""
+        for beginning in range(_BEGINNINGS):
+            pool = self._pool
+            try:
+                return await self._done(pool, function, args, limit)
+            except BrokenProcessPool:
+                if self._closed or beginning == _BEGINNINGS - 1:
+                    raise
+                self._replace(pool)
+        raise AssertionError("unreachable: the last beginning returns or raises")
+
+    async def _done(self, pool: ProcessPool, function: Callable[..., T], args: tuple[object, ...], limit: float) -> T:
+        try:
+            future = asyncio.wrap_future(pool.schedule(function, args=args, timeout=limit))
+        except RuntimeError as error:
+            raise BrokenProcessPool("the pool takes no work") from error
+        was_active = True
+        try:
+            while not (await asyncio.wait((future,), timeout=_LOOK_SECONDS))[0]:
+                if not was_active:
+                    raise BrokenProcessPool("the pool has ended")
+                was_active = pool.active
+        except asyncio.CancelledError:
+            future.cancel()
+            raise
+        return future.result()
+
+    def _new_pool(self) -> ProcessPool:
+        context = children.forkserver()
+        context.set_forkserver_preload(list(_PRELOAD))
+        return ProcessPool(max_workers=self._processes, initializer=_settle, initargs=(self._memory_bytes,), context=context)
+
+    def _replace(self, broken: ProcessPool) -> None:
+        if self._pool is not broken:
+            return
+        logger.warning("the worker processes broke down; new ones are started")
+        self._pool = self._new_pool()
+        ending = asyncio.create_task(in_thread(_end, broken))
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
+
     async def close(self) -> None:
         """Stop the children; work under way is ended."""
-        self._pool.stop()  # type: ignore[no-untyped-call]
-        await in_thread(self._pool.join)
+        self._closed = True
+        await asyncio.gather(in_thread(_end, self._pool), *self._ending, return_exceptions=True)
 
     async def __aenter__(self) -> WorkerPool:
         await self.start()
@@ -92,6 +141,11 @@ class WorkerPool:
         self, kind: type[BaseException] | None, error: BaseException | None, trace_back: TracebackType | None
     ) -> None:
         await self.close()
+
+
+def _end(pool: ProcessPool) -> None:
+    pool.stop()  # type: ignore[no-untyped-call]
+    pool.join()
 
 
 def _name(function: Callable[..., object]) -> str:

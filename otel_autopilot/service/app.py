@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 # The stable names of HTTP have to be chosen before the instrumentation is loaded.
@@ -11,6 +12,7 @@ os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+from opentelemetry.trace import Span
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.types import Receive, Scope, Send
@@ -26,6 +28,8 @@ from otel_autopilot.settings import Settings
 
 #: Paths without spans and request metrics: probes would drown the rest.
 UNTRACED = "/health/.*,/metrics$"
+#: Attributes of a server span that a client writes, or that say who it is.
+_CLIENTS_WORDS = {"url.path", "url.query", "url.full", "user_agent.original", "client.address", "network.peer.address"}
 #: Headers that would let anybody choose our trace ids, our sampling and our baggage.
 _CONTEXT_HEADERS = frozenset({b"traceparent", b"tracestate", b"baggage"})
 
@@ -47,8 +51,10 @@ class Service(FastAPI):
         return self.openapi_schema or {}
 
 
-def create_app(engine: EmailEngine, settings: Settings, blobs: BlobStore) -> FastAPI:
-    """The API over an engine that has been started.
+def create_app(
+    engine: EmailEngine, settings: Settings, blobs: BlobStore, gateway_alive: Callable[[], bool] | None = None
+) -> FastAPI:
+    """The API over an engine that has been started; ``gateway_alive`` tells whether the SMTP gateway beside it runs.
 
     Raises SettingsError when the settings would open it to others without a token.
     """
@@ -70,7 +76,16 @@ def create_app(engine: EmailEngine, settings: Settings, blobs: BlobStore) -> Fas
     )
     app.include_router(emails.router(engine, blobs))
     app.include_router(runs.router(engine))
-    app.include_router(health.router(engine, settings.directory))
+    app.include_router(health.router(engine, settings.directory, gateway_alive))
     app.include_router(metrics.router())
-    FastAPIInstrumentor.instrument_app(app, excluded_urls=UNTRACED, exclude_spans=["receive", "send"])
+    FastAPIInstrumentor.instrument_app(
+        app, excluded_urls=UNTRACED, exclude_spans=["receive", "send"], server_request_hook=_without_what_a_client_writes
+    )
     return app
+
+
+def _without_what_a_client_writes(current: Span, _scope: Scope) -> None:
+    """What may hold anything, a name as well, or says who asked: the route and the status tell what is worth knowing."""
+    attributes = getattr(current, "attributes", None) or {}
+    for name in _CLIENTS_WORDS & set(attributes):
+        current.set_attribute(name, "[removed]")

@@ -94,7 +94,7 @@ class Application:
         self.gateway = Gateway.from_settings(settings, accept=self._from_gateway)
         await self.gateway.start()
         stack.push_async_callback(self.gateway.stop, settings.drain_seconds)
-        app = create_app(self.engine, settings, blobs)
+        app = create_app(self.engine, settings, blobs, lambda: self.gateway.alive)
         self.http = HttpServer(app, settings.http_host, settings.http_port)
         await self.http.start()
         stack.push_async_callback(self.http.stop)

@@ -28,8 +28,8 @@ class CheckFailed(Exception):
     """A check found what keeps the service from taking mail; the text says what."""
 
 
-def router(engine: EmailEngine, directory: Path) -> APIRouter:
-    """The routes."""
+def router(engine: EmailEngine, directory: Path, gateway_alive: Callable[[], bool] | None = None) -> APIRouter:
+    """The routes; ``gateway_alive`` where there is an SMTP gateway."""
     routes = APIRouter(prefix="/health", tags=["health"])
 
     async def taking_mail() -> str:
@@ -47,7 +47,14 @@ def router(engine: EmailEngine, directory: Path) -> APIRouter:
             raise CheckFailed(f"{free} bytes free, expected at least {LEAST_FREE_BYTES}")
         return f"{free} bytes free"
 
+    async def gateway() -> str:
+        if gateway_alive is not None and not gateway_alive():
+            raise CheckFailed("its process has died and is started again")
+        return "listening"
+
     checks: dict[str, Check] = {"engine": taking_mail, "store": store, "disk": disk}
+    if gateway_alive is not None:
+        checks["gateway"] = gateway
 
     @routes.get("/live", summary="Is the process alive?")
     async def live() -> Response:
@@ -56,7 +63,7 @@ def router(engine: EmailEngine, directory: Path) -> APIRouter:
 
     @routes.get("/ready", summary="Can it take mail?", responses={503: {"description": "Not now; the checks say why."}})
     async def ready() -> Response:
-        """Each check with how long it took. 503 while draining, or while the store or the disk can't be used."""
+        """Each check with how long it took. 503 while draining, or while the store, the disk or the gateway can't be used."""
         results = dict(zip(checks, await asyncio.gather(*(_run(check) for check in checks.values())), strict=True))
         good = all(result["ok"] for result in results.values())
         content = {"status": "ready" if good else "not ready", "checks": results}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 import orjson
@@ -84,7 +85,7 @@ def router(engine: EmailEngine) -> APIRouter:
         workflow: Annotated[str | None, Query(max_length=200, description="Only runs of this workflow.")] = None,
         message_id: Annotated[
             str | None,
-            Query(pattern=f"^{pseudonyms.SHAPE}$", description="Only runs of this Message-ID, given as its pseudonym."),
+            Query(min_length=1, max_length=1_000, description="Only runs of this Message-ID, as it is or as its pseudonym."),
         ] = None,
         limit: Annotated[int, Query(ge=1, le=500, description="Runs on a page.")] = 50,
         cursor: Annotated[str | None, Query(pattern="^[0-9]{1,18}$", description="`next` of the page before.")] = None,
@@ -94,7 +95,8 @@ def router(engine: EmailEngine) -> APIRouter:
         if unknown:
             raise Problem(422, f"unknown query parameters: {len(unknown)}; expected {', '.join(FILTERS)}")
         if message_id is not None:
-            found = await engine.store.find([message_id], limit=limit)
+            is_pseudonym = re.fullmatch(pseudonyms.SHAPE, message_id)
+            found = await engine.store.find([message_id] if is_pseudonym else pseudonyms.candidates(message_id), limit=limit)
             wanted = [run for run in found if state in (None, run.state) and workflow in (None, run.workflow)]
             return _json({"runs": wanted, "next": None})
         runs, after = await engine.store.list(state=state, workflow=workflow, limit=limit, after=int(cursor) if cursor else None)

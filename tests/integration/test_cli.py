@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -9,12 +10,14 @@ import smtplib
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from otel_autopilot.cli.demo_mail import demo_mail, hostile_mail, slow_mail
@@ -329,6 +332,29 @@ def test_rule_durability_a_mail_is_not_lost_when_serve_is_killed_right_after_250
     (line,) = [line for line in lines(run(tmp_path, "show", run_id, "--json")) if line["spans"][0]["name"] == "email pipeline"]
     assert_whole(line)
     assert len(list((tmp_path / "out").glob("*.md"))) == 1
+
+
+@pytest.mark.timeout(240)
+def test_children_of_serve_that_are_killed_are_replaced_and_mail_goes_on(tmp_path: Path) -> None:
+    with serving(tmp_path) as service:
+        children = {
+            kind: [child for child in psutil.Process(service["pid"]).children(recursive=True) if kind in " ".join(child.cmdline())]
+            for kind in ("spawn_main", "forkserver")
+        }
+        for child in (*children["spawn_main"], *children["forkserver"]):
+            child.kill()
+
+        def ready() -> bool:
+            with contextlib.suppress(urllib.error.HTTPError):
+                return bool(get(service, "/health/ready")["status"] == "ready")
+            return False
+
+        assert not ready()
+        wait_for(ready, "another gateway")
+        assert finished(service, send(service, demo_mail()))["outcome"] == "success"
+    log = (tmp_path / "serve.log").read_text()
+    assert "the SMTP gateway's process has died; it is started again" in log
+    assert "Traceback" not in log
 
 
 @pytest.mark.timeout(300)

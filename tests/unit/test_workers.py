@@ -24,6 +24,15 @@ def double(number: int) -> int:
     return number * 2
 
 
+def pid_after_a_while() -> int:
+    time.sleep(0.3)
+    return os.getpid()
+
+
+def exit_at_once(_memory_bytes: int) -> None:
+    os._exit(1)
+
+
 def spin() -> None:
     while True:
         pass
@@ -141,3 +150,44 @@ def test_children_die_with_a_parent_that_is_killed(tmp_path: Path) -> None:
         parent.send_signal(signal.SIGKILL)
     _, alive = psutil.wait_procs(children, timeout=20)
     assert alive == []
+
+
+@pytest.mark.parametrize("which", ["one idle child", "all of them", "the fork server"])
+async def test_children_that_die_while_they_have_no_work_are_replaced(which: str) -> None:
+    async with WorkerPool(processes=2, memory_bytes=300_000_000, timeout_seconds=30) as own:
+        assert await own.run(double, 1) == 2
+        pids = set(await asyncio.gather(*(own.run(pid_after_a_while) for _ in range(2))))
+        server = psutil.Process(next(iter(pids))).ppid()
+        for pid in {"one idle child": [*pids][:1], "all of them": [*pids], "the fork server": [server]}[which]:
+            os.kill(pid, signal.SIGKILL)
+        await asyncio.sleep(0.5)
+        assert await asyncio.gather(*(own.run(double, number) for number in range(6))) == [0, 2, 4, 6, 8, 10]
+        assert await own.run(double, 4) == 8
+
+
+async def test_a_pool_whose_children_cannot_start_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("otel_autopilot.pipeline.workers._settle", exit_at_once)
+    pool = WorkerPool(processes=1, memory_bytes=300_000_000, timeout_seconds=30)
+    with pytest.raises(WorkCrashed, match="double: no child process can be started"):
+        await pool.run(double, 1)
+    await pool.close()
+
+
+async def test_after_its_end_a_pool_takes_no_work() -> None:
+    pool = WorkerPool(processes=1, memory_bytes=300_000_000, timeout_seconds=30)
+    assert await pool.run(double, 1) == 2
+    await pool.close()
+    with pytest.raises(WorkCrashed):
+        await pool.run(double, 1)
+
+
+def test_children_import_nothing_from_the_working_directory(tmp_path: Path) -> None:
+    marker = tmp_path / "ran"
+    for name in ("rich", "pickle", "pypdfium2", "otel_autopilot_extra"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(marker)!r}, 'w').close()\n")
+    (tmp_path / "one.eml").write_bytes(b"Subject: hello\nFrom: a@example.org\n\nThe text of it.\n")
+    environment = {**os.environ, "XDG_DATA_HOME": str(tmp_path / "data"), "HOME": str(tmp_path)}
+    environment.pop("PYTHONSAFEPATH", None)
+    command = [str(Path(sys.executable).with_name("otel-autopilot")), "trace", "."]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, marker.exists()) == (0, False), done.stderr

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import socket
 import ssl
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Protocol
 
 from loguru import logger
 
 from otel_autopilot.errors import AutopilotError, SettingsError
+from otel_autopilot.pipeline import children
 from otel_autopilot.pipeline.email import smtp_server
 from otel_autopilot.pipeline.email.passwords import read_users
 from otel_autopilot.pipeline.email.smtp_server import Answer, ServerOptions, Stop, Taken
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 #: How long the child may take to start, in seconds.
 START_SECONDS = 30.0
+#: How long it waits before it starts another child after one that died, in seconds: the first, and the longest wait.
+RESTART_SECONDS = (0.5, 30.0)
 
 
 @dataclass(frozen=True)
@@ -85,9 +88,27 @@ class Gateway:
     async def start(self) -> None:
         """Bind, start the child and wait until it answers; raises SettingsError for a busy port, bad users or certificates."""
         self._check()
+        await self._start()
+        self._watching = asyncio.create_task(self._watch(), name="autopilot-gateway-watch")
+
+    async def _watch(self) -> None:
+        """A child that died is replaced; what it had not handed over, its clients keep."""
+        wait, longest = RESTART_SECONDS
+        while True:
+            await asyncio.shield(self._gone)
+            logger.error("the SMTP gateway's process has died; it is started again")
+            await asyncio.sleep(wait)
+            try:
+                await self._start()
+                wait = RESTART_SECONDS[0]
+            except AutopilotError as error:
+                wait = min(longest, 2 * wait)
+                logger.error("the SMTP gateway can't be started again: {}", error)
+
+    async def _start(self) -> None:
         listening = self._bind()
-        self.port = int(listening.getsockname()[1])
-        context = multiprocessing.get_context("spawn")
+        self.port = self._port = int(listening.getsockname()[1])
+        context = children.spawn()
         self._connection, theirs = context.Pipe()
         self._process = context.Process(
             target=smtp_server.main, args=(self._options, listening, theirs), name="autopilot-gateway", daemon=True
@@ -98,7 +119,9 @@ class Gateway:
         loop = asyncio.get_running_loop()
         ready: asyncio.Future[None] = loop.create_future()
         self._gone: asyncio.Future[None] = loop.create_future()
-        threading.Thread(target=self._listen, args=(loop, ready), name="autopilot-gateway", daemon=True).start()
+        threading.Thread(
+            target=self._listen, args=(self._connection, loop, ready, self._gone), name="autopilot-gateway", daemon=True
+        ).start()
         await asyncio.wait((ready, self._gone), timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         if not ready.done():
             self._process.kill()
@@ -110,6 +133,8 @@ class Gateway:
         process, self._process = self._process, None
         if process is None:
             return
+        self._watching.cancel()
+        await asyncio.gather(self._watching, return_exceptions=True)
         self._send(Stop(grace_seconds))
         try:
             await asyncio.wait_for(self._gone, grace_seconds + 5.0)
@@ -160,10 +185,12 @@ class Gateway:
             except (OSError, ValueError):
                 logger.debug("the gateway's process is gone")
 
-    def _listen(self, loop: asyncio.AbstractEventLoop, ready: asyncio.Future[None]) -> None:
+    def _listen(
+        self, connection: Connection, loop: asyncio.AbstractEventLoop, ready: asyncio.Future[None], gone: asyncio.Future[None]
+    ) -> None:
         while True:
             try:
-                message = self._connection.recv()
+                message = connection.recv()
             except (EOFError, OSError):
                 break
             if isinstance(message, Taken):
@@ -171,7 +198,7 @@ class Gateway:
             else:
                 loop.call_soon_threadsafe(_settle, ready)
         if not loop.is_closed():
-            loop.call_soon_threadsafe(_settle, self._gone)
+            loop.call_soon_threadsafe(_settle, gone)
 
     def _take(self, taken: Taken) -> None:
         task = asyncio.get_running_loop().create_task(self._answer(taken))

@@ -18,7 +18,7 @@ _MBOX_ENDINGS = (".mbox", ".mbx")
 _SNIFFED = 4_096
 #: Endings of files in a folder that are surely not mail.
 _NOT_MAIL = {".jsonl", ".json", ".py", ".pyc", ".pdf", ".png", ".jpg", ".jpeg", ".gif", ".zip", ".gz", ".db", ".html", ".css", ".js", ".log",
-             ".toml", ".yaml", ".yml", ".md", ".au", ".wav", ".csv"}  # fmt: skip
+             ".toml", ".yaml", ".yml", ".md", ".au", ".wav", ".csv", ".xbm", ".pbm", ".pgm", ".ppm", ".svg", ".sh", ".c", ".h", ".sqlite", ".xml"}  # fmt: skip
 
 
 @dataclass(frozen=True)
