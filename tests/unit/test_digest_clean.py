@@ -206,3 +206,16 @@ def test_running_lines_of_a_pdf_go_and_the_rest_stays() -> None:
     assert "Page " not in text
     assert text.count("\f") == 8
     assert "It says something." not in text or "Chapter 5" in text
+
+
+def test_a_forward_of_lotus_notes_gives_the_forwarded_text_alone() -> None:
+    text = (
+        "\n---------------------- Forwarded by Ann Lee/HOU/ECT on 05/02/2000 10:12 AM ---------------------------\n\n\n"
+        f"\tBob Ray\n\t05/01/2000 04:15 PM\nTo: Ann Lee/HOU/ECT@ECT\ncc:  \nSubject: Re: Crane\n\n{NEW}\n\nB\n"
+    )
+    assert new_text(text, "Nightly check") == NEW
+
+
+def test_a_text_of_very_many_short_paragraphs_takes_time_in_proportion() -> None:
+    """Nobody waits hours for it: the limit of the test would end it."""
+    assert new_text("\n\n".join(["Line."] * 400_000)).count("Line.") > 399_900

@@ -213,3 +213,13 @@ def test_keywords_of_japanese_are_words_that_come_back() -> None:
     words = find_keywords("大阪倉庫の移転", ["大阪倉庫の移転は四月です。", "移転の費用は高いです。", "大阪倉庫は広いです。"])
     assert "大阪倉庫" in words
     assert "移転" in words
+
+
+def test_of_a_log_its_errors_and_warnings_are_told_and_else_all_of_it() -> None:
+    quiet = ["2026-05-14T03:00:01Z db1 backup[811]: Starting the backup", "2026-05-14 03:14:44,120 db1 backup[811]: Snapshot taken"]
+    loud = ["2026-05-14T03:52:12Z db1 backup[811]: ERROR the upload was refused"]
+    assert [sentence.text for sentence in split("\n".join(quiet + loud))] == ["db1 backup[811]: ERROR the upload was refused"]
+    assert [sentence.text for sentence in split("\n".join(quiet))] == [
+        "db1 backup[811]: Starting the backup", "db1 backup[811]: Snapshot taken",
+    ]  # fmt: skip
+    assert [sentence.text for sentence in split("The backup failed.\n\n" + "\n".join(loud))] == ["The backup failed."]

@@ -57,9 +57,11 @@ _LINK = re.compile(r"\[((?:[^\[\]\\]|\\.){0,500})\]\([^)\s]{0,2000}\)")
 def without_boilerplate(lines: Sequence[str]) -> list[str]:
     """The lines without furniture, notices and address footers."""
     kept: list[str] = []
+    said = counted = 0
     for paragraph, place in _paragraphs(lines):
         text = " ".join(_LINK.sub(r"\1", line).strip() for line in paragraph).lower()
-        said = sum(len(line) for line in kept)
+        said += sum(map(len, kept[counted:]))
+        counted = len(kept)
         if _LEGAL.search(text):
             if said >= 40 and place > 0.15:
                 break

@@ -28,6 +28,8 @@ _CODE = re.compile(
     r"\s*(?:File \"[^\"]+\", line \d+|Traceback \(most recent|at [\w$.<>]+\([\w.]+:\d+\)|Caused by: |\$ |>>> |#!/|<\?xml|import [\w.]+;?$|def \w+\(|[+\-@]{2,3} |diff --git|\w*(?:Error|Exception): "
     r"|(?:assert|raise|return) .*[=(]|(?:FAIL|PASS|ERROR|OK|INFO|WARN\w*|DEBUG)\b[: ]+\S*[/\\:.]\S*|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S* )"
 )
+_LOGGED = re.compile(r"\s*\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S* +(\S.*)")
+_ALARM = re.compile(r"\b(?:error|fatal|critical|warn(?:ing)?|failed|failure)\b", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"[.!?…。！？：:；;,،؟।][\"'”’»)\]*_]*$")
 _ENDS_SOMETHING = re.compile(r"[.!?…;:。！？；：।؟](?:\s|[\"'”’»)\]*_]*$)")
 _WIDE_CHARACTER = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uff00-\uff60\uac00-\ud7af]")
@@ -44,7 +46,21 @@ class Block:
 
 
 def blocks(markdown: str) -> Iterator[Block]:
-    """The blocks in order; tables, rules, code and stack traces are left out."""
+    """The blocks in order; tables, rules, code, stack traces and logs are left out.
+
+    Of a text that is nothing but a log, its errors and warnings, or where there are none, all its lines.
+    """
+    empty = True
+    for block in _blocks(markdown):
+        empty = False
+        yield block
+    if empty:
+        told = [match[1] for line in markdown.split("\n") if (match := _LOGGED.match(line))]
+        alarms = [text for text in told if _ALARM.search(text[:300])]
+        yield from (Block("item", text) for text in alarms or told)
+
+
+def _blocks(markdown: str) -> Iterator[Block]:
     for part in markdown.split("\f"):
         lines = list(_prose(part.split("\n")))
         width = _wrap_width(lines)

@@ -44,6 +44,7 @@ _HEADER = re.compile(
 #: How help desks and forums part older comments: a rule, who, when.
 _RULE = re.compile(r"[-_=]{10,}")
 _WHEN = re.compile(r"(?=.{8,60}$).*\d.*\d{1,2}[:.]\d\d.*")
+_NOTES_DATE = re.compile(r"(?:.{1,60}\s)?\d{1,2}/\d{1,2}/\d{2,4} \d{1,2}:\d\d(?::\d\d)? ?[AP]M", re.IGNORECASE)
 _MARKED = re.compile(r"\s*>")
 _QUESTION = re.compile(r"[?？]\W*$")
 
@@ -104,7 +105,7 @@ def _scan(lines: Sequence[str], *, reply: bool, forward: bool) -> list[str]:
                 if says_something(islice(kept, since, None)) and (not keep or forwarded):
                     break
                 since, forwarded = len(kept), True
-                index = _past_header(lines, index + 1 if separator else index)
+                index = _past_header(lines, _past_sender(lines, index + 1) if separator else index)
                 continue
         if _MARKED.match(lines[index]):
             end = index
@@ -176,6 +177,16 @@ def _past_header(lines: Sequence[str], index: int) -> int:
             last = end + 1
         end += 1
     return last
+
+
+def _past_sender(lines: Sequence[str], index: int) -> int:
+    """Lotus Notes names sender and date on lines of their own, above To: the first of its fields, or ``index`` where it isn't so."""
+    dated = False
+    for at in range(index, min(len(lines), index + 8)):
+        if dated and _is_header(lines[at]):
+            return at
+        dated = dated or _NOTES_DATE.fullmatch(lines[at].strip()) is not None
+    return index
 
 
 def _is_folded(line: str) -> bool:

@@ -17,7 +17,7 @@ def extract_text(blob: Blob, part: str, filename: str, blobs_root: Path) -> Docu
     """Read a text part: line ends made one, soft breaks of format=flowed joined (RFC 3676), form feeds as paragraph ends."""
     text = blob.read_text()[:TEXT_LIMIT].replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n\n")
     text = _unflow(text)
-    text = re.sub(r"[^\S\n]+\n", "\n", text)
+    text = "\n".join(line.rstrip() for line in text.split("\n"))
     text = re.sub(r"\n{4,}", "\n\n\n", text).strip()
     links = tuple(Link(text="", url=url.rstrip(".,;:!?")) for url in dict.fromkeys(_URL.findall(text)))[:500]
     return Document(
@@ -33,7 +33,8 @@ def _unflow(text: str) -> str:
         return text
     joined: list[str] = []
     for line in lines:
-        if joined and joined[-1].endswith(" ") and joined[-1] != "-- " and line.strip() and not line.startswith((">", " ")):
+        open_line = bool(joined) and joined[-1].endswith(" ") and joined[-1] != "-- " and not joined[-1].startswith(">")
+        if open_line and line.strip() and line != "-- " and not line.startswith((">", " ")):
             joined[-1] += line
         else:
             joined.append(line)
