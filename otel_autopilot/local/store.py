@@ -13,6 +13,7 @@ import os
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,40 @@ RETURNING number
 """
 
 
+_stores: weakref.WeakSet[TraceStore] = weakref.WeakSet()
+_stores_lock = threading.Lock()  # held by whoever forks, until it has
+_paused: list[TraceStore] = []
+
+
+def _before_fork() -> None:
+    """No transaction and no connection crosses a fork.
+
+    SQLite keeps its locks per process: a child that took a connection with it, even if only to close it, would believe to hold
+    locks that it doesn't, and wait for the transaction of a thread that it doesn't have.
+    """
+    _stores_lock.acquire()
+    for store in _stores:
+        store._lock.acquire()
+        _paused.append(store)
+        store._disconnect()
+
+
+def _after_fork_in_parent() -> None:
+    while _paused:
+        _paused.pop()._lock.release()
+    _stores_lock.release()
+
+
+def _after_fork_in_child() -> None:
+    while _paused:
+        _paused.pop()._lock = threading.RLock()
+    _stores_lock.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+
+
 class TraceStore:
     """Spans, logs and metric points in a SQLite file. Safe to use from several threads and processes.
 
@@ -66,8 +101,10 @@ class TraceStore:
         self._lock = threading.RLock()
         self._batches = 0
         self._resources: dict[tuple[str, int], tuple[dict[str, Any], int]] = {}
-        self._pid = os.getpid()
-        self._connection = self._connect()
+        self._connection: sqlite3.Connection | None = self._connect()
+        self._closed = False
+        with _stores_lock:
+            _stores.add(self)
 
     @classmethod
     def open(cls, path: Path, *, max_age_seconds: float | None = None, max_bytes: int | None = None) -> TraceStore:
@@ -90,18 +127,25 @@ class TraceStore:
         return connection
 
     def _own(self) -> sqlite3.Connection:
-        """The connection, made anew after a fork: SQLite's must not be shared with a child."""
-        if self._pid != os.getpid():
-            self._lock = threading.RLock()
-            self._resources = {}
-            self._pid = os.getpid()
+        """The connection, made anew after a fork."""
+        if self._closed:
+            raise StoreError(f"{self.path}: the trace store is closed")
+        if self._connection is None:
             self._connection = self._connect()
         return self._connection
 
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
     def close(self) -> None:
         """Close the file."""
+        with _stores_lock:
+            _stores.discard(self)
         with self._lock:
-            self._connection.close()
+            self._closed = True
+            self._disconnect()
 
     # --- writing ------------------------------------------------------------------------------------------------------
 

@@ -30,9 +30,18 @@ from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, SERVI
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 
-from otel_autopilot.telemetry import diagnostics, exporters, holding, known_values, loguru_bridge, names, pseudonyms
+from otel_autopilot.telemetry import (
+    diagnostics,
+    exporters,
+    holding,
+    known_values,
+    loguru_bridge,
+    names,
+    pseudonyms,
+)
 from otel_autopilot.telemetry.accounting import Count, CountingLogExporter, CountingMetricExporter, CountingSpanExporter
 from otel_autopilot.telemetry.buckets import DURATION_BOUNDS
+from otel_autopilot.telemetry.child_processes import leave_with
 from otel_autopilot.telemetry.holding import HoldingSpanProcessor
 from otel_autopilot.telemetry.ids import PromisedIds
 from otel_autopilot.telemetry.redaction import RedactingLogExporter, RedactingMetricExporter, RedactingSpanExporter
@@ -58,14 +67,19 @@ class Telemetry:
     logs: Count = field(default_factory=Count)
     embedded: bool = False
     """True when spans go to the embedded store."""
-    _flushes: list[Callable[[int], Any]] = field(default_factory=list, repr=False)
+    _flushes: dict[str, Callable[[int], Any]] = field(default_factory=dict, repr=False)
     _shutdowns: list[Callable[[], Any]] = field(default_factory=list, repr=False)
     _spans_flush: Callable[[int], Any] | None = field(default=None, repr=False)
     _closed: bool = False
+    _pid: int = field(default_factory=os.getpid, repr=False)
 
     def flush(self, timeout_seconds: float = 5.0) -> bool:
         """Export what waits; False when that took longer than the time given."""
-        return _bounded([functools.partial(flush, int(timeout_seconds * 1000)) for flush in self._flushes], timeout_seconds)
+        return self._flush(tuple(self._flushes), timeout_seconds)
+
+    def _flush(self, signals: Sequence[str], timeout_seconds: float) -> bool:
+        milliseconds = int(timeout_seconds * 1000)
+        return _bounded([functools.partial(self._flushes[signal], milliseconds) for signal in signals], timeout_seconds)
 
     def commit_spans(self) -> None:
         """Write ended spans to the embedded store now (in the calling thread), so that they survive ``kill -9``.
@@ -81,6 +95,15 @@ class Telemetry:
             return True
         self._closed = True
         return _bounded(self._shutdowns, timeout_seconds)
+
+    def leave(self, timeout_seconds: float = 5.0) -> bool:
+        """What a child process does last: shut down what it configured itself, export the spans and logs of what it inherited.
+
+        The metrics of a forked child stay behind: they count on from its parent's numbers, under its parent's name.
+        """
+        if self._pid == os.getpid():
+            return self.shutdown(timeout_seconds)
+        return self._closed or self._flush(("traces", "logs"), timeout_seconds)
 
 
 def _bounded(calls: Sequence[Callable[[], Any]], timeout_seconds: float) -> bool:
@@ -126,6 +149,12 @@ def configure(
     sizes, sampler. Without an endpoint or exporters named there, telemetry goes to the embedded store below ``data_dir``.
     Where the application has set an SDK up already, our processors join its providers instead.
 
+    What waits is exported when the process ends, and when a child process of `multiprocessing` or of a `ProcessPoolExecutor`
+    ends, in five seconds at most. Forked children inherit what was set up here; those of spawn and forkserver call
+    `configure` themselves. Nothing can be done as a process dies by a signal (`Pool.terminate`, the end of ``with Pool()``),
+    or leaves a bare `os.fork` by `os._exit`: what ended within the last batch delay (0.2 s with the embedded store, the
+    standard ``OTEL_BSP_SCHEDULE_DELAY`` elsewhere) is lost, unless `otel_autopilot.flush` was called before.
+
     Arguments:
         service_name: ``service.name``; ``OTEL_SERVICE_NAME`` wins.
         collector: OTLP endpoint such as ``http://127.0.0.1:4317``; wins over the variables.
@@ -155,6 +184,7 @@ def configure(
         _metrics(telemetry, resource, collector, protocol, metric_readers, runtime_metrics)
         _logs(telemetry, resource, collector, protocol, tap)
         atexit.register(telemetry.shutdown)
+        leave_with(telemetry)
         _current, _asked = telemetry, asked
         return telemetry
 
@@ -210,7 +240,7 @@ def _traces(telemetry: Telemetry, resource: Resource, collector: str | None, pro
             telemetry._spans_flush = batches[-1].force_flush
     provider.add_span_processor(holder)
     holding.install(holder)
-    telemetry._flushes.append(provider.force_flush)
+    telemetry._flushes["traces"] = provider.force_flush
     telemetry._shutdowns.append(provider.shutdown)
 
 
@@ -256,7 +286,7 @@ def _metrics(
         RuntimeMetrics(meter).start()
         with contextlib.suppress(RuntimeError):  # no event loop runs here: `watch_event_loop` is for one that comes later
             watch_event_loop(meter=meter)
-    telemetry._flushes.append(provider.force_flush)
+    telemetry._flushes["metrics"] = provider.force_flush
     telemetry._shutdowns.append(provider.shutdown)
 
 
@@ -295,5 +325,5 @@ def _logs(telemetry: Telemetry, resource: Resource, collector: str | None, proto
             )
         )
     loguru_bridge.install(provider)
-    telemetry._flushes.append(provider.force_flush)
+    telemetry._flushes["logs"] = provider.force_flush
     telemetry._shutdowns.append(provider.shutdown)

@@ -15,12 +15,16 @@ from pathlib import Path
 import pytest
 
 
-def python(code: str, home: Path, **more: str) -> subprocess.CompletedProcess[str]:
+def run(arguments: list[str], home: Path, **more: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "AUTOPILOT_", "XDG_"))}
     return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], env={**environment, "XDG_DATA_HOME": str(home), **more},
+        [sys.executable, *arguments], env={**environment, "XDG_DATA_HOME": str(home), **more},
         capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
+
+
+def python(code: str, home: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    return run(["-c", textwrap.dedent(code)], home, **more)
 
 
 TRACE_ONE = """
@@ -149,3 +153,49 @@ def test_rule_identity_the_pseudonym_key_is_made_0600_and_kept(tmp_path: Path) -
     keys = [path for path in (tmp_path / "otel-autopilot").iterdir() if "key" in path.name]
     assert [oct(path.stat().st_mode & 0o777) for path in keys] == ["0o600"]
     assert python(code, tmp_path / "elsewhere").stdout != first
+
+
+CHILDREN = """
+import multiprocessing, sys
+from concurrent.futures import ProcessPoolExecutor
+import otel_autopilot
+
+def work(name, carrier, flush=False):
+    if {own}:
+        otel_autopilot.configure(service_name="mine")
+    with otel_autopilot.stage(name, carrier=carrier):
+        pass
+    if flush:
+        otel_autopilot.flush()
+
+if __name__ == "__main__":
+    otel_autopilot.configure(service_name="mine", runtime_metrics=False)
+    context, carrier = multiprocessing.get_context("{method}"), {{}}
+    with otel_autopilot.stage("email pipeline", root=True):
+        otel_autopilot.inject(carrier)
+        with ProcessPoolExecutor(2, mp_context=context) as executor:
+            for done in [executor.submit(work, "executor", carrier) for _ in range(3)]:
+                done.result()
+        pool = context.Pool(2)
+        pool.starmap(work, [("closed pool", carrier)] * 3)
+        pool.close()
+        pool.join()
+        with context.Pool(2) as pool:
+            pool.starmap(work, [("terminated pool", carrier, True)] * 3)
+        process = context.Process(target=work, args=("process", carrier))
+        process.start()
+        process.join()
+        print(process.exitcode)
+"""
+
+
+@pytest.mark.parametrize(("method", "own"), [("fork", False), ("fork", True), ("forkserver", True), ("spawn", True)])
+def test_spans_of_short_lived_children_arrive_below_their_parent(tmp_path: Path, method: str, own: bool) -> None:
+    script = tmp_path / "script.py"  # spawn imports the main module anew
+    script.write_text(CHILDREN.format(method=method, own=own), "utf-8")
+    done = run([str(script)], tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0\n", "")
+    store = sqlite3.connect(tmp_path / "otel-autopilot" / "telemetry.db")
+    counts = dict(store.execute("SELECT name, count(*) FROM spans GROUP BY name").fetchall())
+    assert counts == {"email pipeline": 1, "executor": 3, "closed pool": 3, "terminated pool": 3, "process": 1}
+    assert store.execute("SELECT count(*) FROM traces").fetchone() == (1,)

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import textwrap
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -304,6 +305,48 @@ def test_a_forked_child_has_a_connection_of_its_own(tmp_path: Path) -> None:
         check=False,
     )
     assert done.stdout.strip() == "3", done.stderr
+
+
+def test_children_forked_in_the_midst_of_a_transaction_write_too(tmp_path: Path) -> None:
+    code = """
+    import os, sys, threading
+    from pathlib import Path
+    sys.path.insert(0, sys.argv[2])
+    from otel_autopilot.local.store import TraceStore
+    from tests.unit.test_local_store import span
+    store, written, enough = TraceStore.open(Path(sys.argv[1])), [], threading.Event()
+    def write():
+        while not enough.is_set():
+            store.add_spans([span("parent", 1000 + len(written))])
+            written.append(1)
+    def fork(first):
+        for number in range(first, first + 10):
+            child = os.fork()
+            if child == 0:
+                store.add_spans([span("child", number)])
+                os._exit(0)
+            children.append(child)
+    children = []
+    threads = [threading.Thread(target=write), *(threading.Thread(target=fork, args=(first,)) for first in (100, 200))]
+    for thread in threads:
+        thread.start()
+    for thread in threads[1:]:
+        thread.join()
+    enough.set()
+    threads[0].join()
+    print({os.waitpid(child, 0)[1] for child in children}, store.span_count() - len(written))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "t.db"), str(Path(__file__).parents[2])],
+        capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert done.stdout.strip() == "{0} 20", done.stderr
+
+
+def test_a_closed_store_says_so(store: TraceStore) -> None:
+    store.close()
+    with pytest.raises(StoreError, match="is closed"):
+        store.add_spans([span("late", 1)])
 
 
 def test_files_are_only_their_owners(store: TraceStore) -> None:
