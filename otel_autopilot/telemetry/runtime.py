@@ -20,12 +20,9 @@ import psutil
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from otel_autopilot.telemetry import names
-from otel_autopilot.telemetry.event_loop import watch_event_loop
 
 if sys.platform != "win32":
     import resource
-
-__all__ = ["RuntimeMetrics", "watch_event_loop"]
 
 #: One look at the process and the machine serves every instrument, and every reader that comes within this many seconds.
 FRESH_SECONDS = 0.5

@@ -42,10 +42,11 @@ from otel_autopilot.telemetry import (
 from otel_autopilot.telemetry.accounting import Count, CountingLogExporter, CountingMetricExporter, CountingSpanExporter
 from otel_autopilot.telemetry.buckets import DURATION_BOUNDS
 from otel_autopilot.telemetry.child_processes import leave_with
+from otel_autopilot.telemetry.event_loop import watch_event_loop, watch_loops_of_stages
 from otel_autopilot.telemetry.holding import HoldingSpanProcessor
 from otel_autopilot.telemetry.ids import PromisedIds
 from otel_autopilot.telemetry.redaction import RedactingLogExporter, RedactingMetricExporter, RedactingSpanExporter
-from otel_autopilot.telemetry.runtime import RuntimeMetrics, watch_event_loop
+from otel_autopilot.telemetry.runtime import RuntimeMetrics
 from otel_autopilot.telemetry.tap import Tap
 
 #: Spans and logs that may wait for export; the SDK's default of 2,048 is less than one busy second.
@@ -163,7 +164,8 @@ def configure(
         instance_id: ``service.instance.id``; default: a new one for each process.
         tap: also keep what is exported, for a process that shows its own traces.
         metric_readers: further readers, such as a Prometheus endpoint's.
-        runtime_metrics: ``process.*``, ``system.*`` and ``cpython.gc.*``, and the lag of the event loop that this is called in.
+        runtime_metrics: ``process.*``, ``system.*`` and ``cpython.gc.*``, and the lag of the event loop that this is called in
+            and of each that a `stage` is entered in; `otel_autopilot.telemetry.event_loop.watch_event_loop` is for others.
 
     Raises SettingsError when a variable names something that doesn't exist, or the pseudonym key can't be read.
     """
@@ -284,7 +286,8 @@ def _metrics(
     if runtime_metrics:
         meter = provider.get_meter(names.SCOPE, schema_url=names.SEMCONV_SCHEMA_URL)
         RuntimeMetrics(meter).start()
-        with contextlib.suppress(RuntimeError):  # no event loop runs here: `watch_event_loop` is for one that comes later
+        watch_loops_of_stages(meter)
+        with contextlib.suppress(RuntimeError):  # no event loop runs here: a stage will find the one that comes later
             watch_event_loop(meter=meter)
     telemetry._flushes["metrics"] = provider.force_flush
     telemetry._shutdowns.append(provider.shutdown)

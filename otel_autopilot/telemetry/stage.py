@@ -19,7 +19,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind
 from opentelemetry.util.types import AttributeValue
 
-from otel_autopilot.telemetry import instruments, names
+from otel_autopilot.telemetry import event_loop, instruments, names
 from otel_autopilot.telemetry.spans import fail, tracer
 
 P = ParamSpec("P")
@@ -113,6 +113,7 @@ class _Measured:
     """One stage under way."""
 
     def __init__(self, of: stage) -> None:
+        event_loop.entered_stage()
         self._of = of
         self._started = time.perf_counter()
         parent: Context | None = None

@@ -199,3 +199,66 @@ def test_spans_of_short_lived_children_arrive_below_their_parent(tmp_path: Path,
     counts = dict(store.execute("SELECT name, count(*) FROM spans GROUP BY name").fetchall())
     assert counts == {"email pipeline": 1, "executor": 3, "closed pool": 3, "terminated pool": 3, "process": 1}
     assert store.execute("SELECT count(*) FROM traces").fetchone() == (1,)
+
+
+LOOPS = """
+import asyncio, gc, time, weakref
+import otel_autopilot
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+reader = InMemoryMetricReader()
+otel_autopilot.configure(metric_readers=[reader], runtime_metrics={runtime_metrics})
+
+def lag():
+    found = [m for r in reader.get_metrics_data().resource_metrics for s in r.scope_metrics for m in s.metrics if m.name == "autopilot.event_loop.lag"]
+    return [(point.count, point.max) for metric in found for point in metric.data.data_points]
+
+async def mail():
+    for _ in range(3):
+        with otel_autopilot.stage("digest"):
+            pass
+
+async def blocked_mail():
+    await mail()
+    await asyncio.sleep(0)
+    time.sleep(0.5)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+"""
+
+
+def test_the_lag_of_each_loop_that_a_stage_is_entered_in_is_measured_once(tmp_path: Path) -> None:
+    code = """
+    for _ in range(2):
+        asyncio.run(blocked_mail())
+    ((count, most),) = lag()
+    print(2 <= count < 4, most >= 0.2)
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(mail())
+    loop.close()
+    gone = weakref.ref(loop)
+    del loop
+    gc.collect()
+    print(gone())
+    """
+    done = python(LOOPS.format(runtime_metrics=True) + textwrap.dedent(code), tmp_path)
+    assert (done.stdout, done.stderr) == ("True True\nNone\n", "")
+
+
+def test_a_pause_between_two_runs_of_a_loop_is_no_lag(tmp_path: Path) -> None:
+    code = """
+    with asyncio.Runner() as runner:
+        runner.run(mail())
+        time.sleep(0.5)
+        runner.run(mail())
+        runner.run(asyncio.sleep(0))
+        print(lag())
+        runner.run(asyncio.sleep(0.6))
+        print(len(lag()))
+    """
+    done = python(LOOPS.format(runtime_metrics=True) + textwrap.dedent(code), tmp_path)
+    assert (done.stdout, done.stderr) == ("[]\n1\n", "")
+
+
+def test_without_runtime_metrics_no_loop_is_watched(tmp_path: Path) -> None:
+    done = python(LOOPS.format(runtime_metrics=False) + "\nasyncio.run(blocked_mail())\nprint(lag())", tmp_path)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
