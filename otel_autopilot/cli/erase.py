@@ -30,15 +30,17 @@ def erase(key: str, *, as_json: bool) -> int:
                 key,
                 pseudonyms.candidates(key),
                 BlobStore(settings.blobs_dir),
-                lambda ids: forget_checkpoints(settings.engine_db, ids),
+                lambda ids: forget_checkpoints(settings.engine_db, ids, keep_pending=True),
             )
         finally:
             await store.close()
-        return {"runs": erased.runs, "blobs": erased.blobs, "bytes": erased.size_bytes}
+        return {"runs": erased.runs, "blobs": erased.blobs, "bytes": erased.size_bytes, "sending": erased.sending}
 
     result = asyncio.run(work())
     if as_json:
         sys.stdout.write(json.dumps(result) + "\n")
     else:
         sys.stdout.write(f"erased {result['runs']} runs, {result['blobs']} files, {result['bytes']} bytes\n")
+        if result["sending"]:
+            sys.stdout.write(f"{result['sending']} deliveries were being sent at that moment and may arrive\n")
     return 0 if result["runs"] else 1

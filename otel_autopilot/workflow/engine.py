@@ -35,7 +35,7 @@ from otel_autopilot.workflow.committer import Committer
 from otel_autopilot.workflow.definition import EMAIL_DIGEST, read_workflow
 from otel_autopilot.workflow.intake import identity_of, keys_of, read_header
 from otel_autopilot.workflow.run_store import RunStore
-from otel_autopilot.workflow.runs import Accepted, RunError, Work
+from otel_autopilot.workflow.runs import ERASED, Accepted, RunState, Work
 from otel_autopilot.workflow.walk import Agents, Finished, Walk, Walker, current_link, emit_root
 
 #: Version of the checkpoint format. Recovery matches it, so it changes only when old checkpoints can't be read any more.
@@ -335,14 +335,9 @@ class Engine:
                 conflict=stored.conflict,
                 links=_link_of(stored.carrier),
             )
-            try:
-                finished = await self._walker.walk(walk, _checkpoint)
-            except EngineError:
-                run = await self.store.get(run_id)
-                if run is None or run.state != "cancelled":
-                    raise
-                error = RunError("Cancelled", "the run was erased while it was under way", "")
-                finished = Finished("cancelled", time.time_ns(), error, None, None)
+            finished = await self._finished(walk, stored.state)
+            if finished.state == "cancelled":
+                await in_thread(forget_checkpoints, self._database, [run_id], keep_pending=True)
             emit_root(walk, finished)
             await self._commit()
             await self.store.finish(
@@ -356,6 +351,21 @@ class Engine:
             return finished.state
         finally:
             self._leave(run_id)
+
+    async def _finished(self, walk: Walk, state: RunState) -> Finished:
+        """How a run of this state ended, once it has: as cancelled when it was erased, before or while it went on."""
+        run_id, last = walk.identity.run_id, None
+        if state != "cancelled":
+            try:
+                finished = await self._walker.walk(walk, _checkpoint)
+            except Exception:  # whatever it stumbled over that the erasure took away
+                if not await self.store.erased(run_id):
+                    raise
+            else:
+                if not await self.store.erased(run_id):
+                    return finished
+                last = finished.last
+        return Finished("cancelled", time.time_ns(), ERASED, None, None, last)
 
 
 async def _checkpoint(name: str, work: Callable[[], Any]) -> dict[str, Any]:

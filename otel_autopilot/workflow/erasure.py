@@ -15,7 +15,6 @@ from pathlib import Path
 from otel_autopilot.pipeline.blobs import BlobStore
 from otel_autopilot.pipeline.threads import in_thread
 from otel_autopilot.workflow import run_statements as sql
-from otel_autopilot.workflow.outcomes import row_of
 from otel_autopilot.workflow.reader import Reader
 from otel_autopilot.workflow.runs import Erased
 from otel_autopilot.workflow.statements import Session
@@ -34,7 +33,8 @@ _BLOB_NAME = re.compile(r"[0-9a-f]{64}")
 async def erase(reader: Reader, writer: GroupWriter, key: str, keys: Sequence[str], blobs: BlobStore, forget: Forget) -> Erased:
     """Erase runs by id (``key``) or by the pseudonyms, under every retained key, of a Message-ID or a sender's address.
 
-    Runs that have not ended are cancelled. Mail, parts, documents, digests, delivery intents, pseudonyms and the engine's
+    Runs that have not ended are cancelled: from then on the outbox refuses to send anything of theirs, and the process that works
+    on them, or the next that starts, ends them with their root span. Mail, parts, documents, digests, delivery intents, pseudonyms and the engine's
     checkpoints go; what stays is the run's id, state and times. What was delivered is out of reach.
     """
 
@@ -79,12 +79,10 @@ async def sweep(writer: GroupWriter, blobs: BlobStore, older_than_seconds: float
 
 
 async def _erase(writer: GroupWriter, ids: Sequence[str], blobs: BlobStore, forget: Forget, *, person: bool) -> Erased:
-    cancelled = sql.event_of(row_of("cancelled"))
-
-    def cancel(session: Session) -> None:
-        for run_id in ids:
-            if session.run(sql.CANCEL, run_id=run_id, finished=time.time_ns()):
-                session.run(sql.COUNT_OF_RUN, run_id=run_id, event=cancelled)
+    def cancel(session: Session) -> int:
+        """Intents are stored in transactions like this one: those that it sees may be sent, and none after it."""
+        under_way = [run_id for run_id in ids if session.run(sql.CANCEL, run_id=run_id)]
+        return sum(session.first(sql.SENDING, run_id=run_id).deliveries for run_id in under_way)
 
     def work(session: Session) -> Erased:
         candidates: list[str] = []
@@ -98,11 +96,11 @@ async def _erase(writer: GroupWriter, ids: Sequence[str], blobs: BlobStore, forg
         return _remove(blobs, [name for name in dict.fromkeys(candidates) if session.first(sql.BLOB_USED, sha256=name) is None])
 
     # Our rows go last: an erasure that is interrupted finds its runs again.
-    await writer.write(cancel, durable=True)
+    sending = await writer.write(cancel, durable=True)
     forgotten = await in_thread(forget, ids)
     removed = await writer.write(work, durable=True)
     checkpoints = forgotten if isinstance(forgotten, int) else 0
-    return Erased(len(ids), removed.blobs, removed.size_bytes, checkpoints)
+    return Erased(len(ids), removed.blobs, removed.size_bytes, checkpoints, sending)
 
 
 def _remove(blobs: BlobStore, names: Iterable[str]) -> Erased:
@@ -140,5 +138,6 @@ def _chunks(names: Sequence[str]) -> Iterable[Sequence[str]]:
 
 def _sum(one: Erased, other: Erased) -> Erased:
     return Erased(
-        one.runs + other.runs, one.blobs + other.blobs, one.size_bytes + other.size_bytes, one.checkpoints + other.checkpoints
-    )
+        one.runs + other.runs, one.blobs + other.blobs, one.size_bytes + other.size_bytes, one.checkpoints + other.checkpoints,
+        one.sending + other.sending,
+    )  # fmt: skip

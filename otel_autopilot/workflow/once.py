@@ -47,6 +47,10 @@ class MemoryJournal:
     async def retry(self, run_id: str, ended: EndedAttempt) -> None:
         """Nothing to keep."""
 
+    async def erased(self, run_id: str) -> bool:  # noqa: ARG002
+        """Nothing outlives the run that an erasure could find."""
+        return False
+
     def forget(self, run_id: str) -> None:
         """Forget a finished run."""
         for key in [key for key in self._numbers if key[0] == run_id]:

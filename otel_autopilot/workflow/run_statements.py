@@ -56,7 +56,7 @@ START_RUN = (
 )
 FINISH = (
     _runs.update()
-    .where(_this_run, schema.UNFINISHED)
+    .where(_this_run, schema.UNFINISHED, _runs.c.state != "cancelled")
     .values(state=given("state"), finished_unix_nano=given("finished"), deliveries=given("told"), error=given("why"))
 )
 
@@ -112,7 +112,21 @@ EXPIRED = (
     .order_by(_runs.c.received_unix_nano)
     .limit(given("rows"))
 )
-CANCEL = _runs.update().where(_this_run, schema.UNFINISHED).values(state="cancelled", finished_unix_nano=given("finished"))
+#: It is unfinished until the engine has ended it, with its root span.
+CANCEL = _runs.update().where(_this_run, schema.UNFINISHED).values(state="cancelled")
+FINISH_CANCELLED = (
+    _runs.update()
+    .where(_this_run, schema.UNFINISHED, _runs.c.state == "cancelled")
+    .values(finished_unix_nano=given("finished"), error=given("why"))
+)
+CLOSE_ATTEMPTS = (
+    _attempts.update()
+    .where(_attempts.c.run_id == given("run_id"), _attempts.c.ended_unix_nano.is_(None))
+    .values(ended_unix_nano=given("ended"), outcome="lost")
+)
+SENDING = sa.select(sa.func.count().label("deliveries")).where(
+    schema.intents.c.run_id == given("run_id"), schema.intents.c.outcome.is_(None)
+)
 BLOBS_OF_RUN = sa.select(_blobs.c.sha256).where(_blobs.c.run_id == given("run_id"))
 BLOB_USED = sa.select(_blobs.c.run_id).where(_blobs.c.sha256 == given("sha256")).limit(1)
 DROP_BLOBS = _blobs.delete().where(_blobs.c.run_id == given("run_id"))

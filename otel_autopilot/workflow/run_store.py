@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from otel_autopilot.errors import EngineError
 from otel_autopilot.pipeline.blobs import BlobStore
-from otel_autopilot.pipeline.messages import RawEmail, RecipientOutcome
+from otel_autopilot.pipeline.messages import Blob, Envelope, RawEmail, RecipientOutcome
 from otel_autopilot.pipeline.threads import in_thread
 from otel_autopilot.telemetry.pseudonyms import pseudonym
 from otel_autopilot.workflow import erasure, schema
@@ -25,6 +25,7 @@ from otel_autopilot.workflow import run_statements as sql
 from otel_autopilot.workflow.outcomes import FINISHED, row_of
 from otel_autopilot.workflow.reader import Reader
 from otel_autopilot.workflow.runs import (
+    ERASED,
     Accepted,
     Attempt,
     BegunAttempt,
@@ -199,7 +200,8 @@ class RunStore:
     ) -> bool:
         """Store how a run and its last stage ended; False, and nothing is changed, when it had ended before.
 
-        Blobs of a run that was erased meanwhile are not kept: the sweep takes their files.
+        A run that was erased meanwhile ends as cancelled, whatever it came to, and False is returned. Nothing is told of its
+        deliveries and its blobs are not kept: the sweep takes their files.
         """
         told = json.dumps([_without_address(item) for item in deliveries])
         why = json.dumps(asdict(error)) if error else None
@@ -207,6 +209,7 @@ class RunStore:
 
         def work(session: Session) -> bool:
             if session.run(sql.FINISH, run_id=run_id, state=state, finished=finished_unix_nano, told=told, why=why) == 0:
+                _finish_cancelled(session, run_id, finished_unix_nano, after)
                 return False
             if after is not None:
                 _end(session, run_id, after)
@@ -221,17 +224,23 @@ class RunStore:
         """Runs that were accepted and never started, oldest first."""
         return [row.id for row in await self._reader.read(lambda session: session.all(sql.UNSTARTED))]
 
+    async def erased(self, run_id: str) -> bool:
+        """Whether a run was cancelled: nothing more is to be done for it but to end it."""
+        run = await self._reader.read(lambda session: session.first(sql.STATE, run_id=run_id))
+        return run is not None and run.state == "cancelled"
+
     async def unfinished(self) -> list[str]:
-        """Runs that have not ended, oldest first."""
+        """Runs that have not ended, oldest first; also those that were cancelled and that no process has ended yet."""
         return [row.id for row in await self._reader.read(lambda session: session.all(sql.UNFINISHED))]
 
     async def work_of(self, run_id: str) -> Work:
-        """What is needed to go on with a run; raises KeyError when there is none, or its mail was erased."""
+        """What is needed to go on with a run, or to end one that was erased; raises KeyError when there is none."""
         row = await self._reader.read(lambda session: session.first(sql.RUN, run_id=run_id))
-        if row is None or row.raw is None:
+        if row is None:
             raise KeyError(run_id)
         return Work(
-            state=row.state, finished=row.state in FINISHED, raw=RawEmail.model_validate_json(row.raw),
+            state=row.state, finished=row.finished_unix_nano is not None,
+            raw=RawEmail.model_validate_json(row.raw) if row.raw is not None else _without_content(row),
             workflow_text=row.workflow_text, carrier=json.loads(row.carrier), conflict=bool(row.conflict),
         )  # fmt: skip
 
@@ -302,6 +311,25 @@ def _end(session: Session, run_id: str, ended: EndedAttempt) -> None:
     session.many(sql.KEEP_BLOB, [{"run_id": run_id, "sha256": sha256} for sha256 in dict.fromkeys(ended.blobs)])
     if ended.sender_key is not None:
         session.run(sql.SET_SENDER, run_id=run_id, sender_key=ended.sender_key)
+
+
+def _finish_cancelled(session: Session, run_id: str, finished_unix_nano: int, after: EndedAttempt | None) -> None:
+    why = json.dumps(asdict(ERASED))
+    if session.run(sql.FINISH_CANCELLED, run_id=run_id, finished=finished_unix_nano, why=why) == 0:
+        return
+    if after is not None:
+        _end(session, run_id, replace(after, blobs=(), sender_key=None))
+    session.run(sql.CLOSE_ATTEMPTS, run_id=run_id, ended=finished_unix_nano)
+    session.run(sql.COUNT_OF_RUN, run_id=run_id, event=sql.event_of(row_of("cancelled")))
+
+
+def _without_content(row: Any) -> RawEmail:
+    """What is left of an erased mail: where it came from, when, and its size."""
+    received = row.received_unix_nano
+    return RawEmail(
+        blob=Blob(path=Path(), sha256="", size_bytes=row.size_bytes),
+        envelope=Envelope(source=row.source, received_unix_nano=received, stored_unix_nano=received),
+    )
 
 
 def _without_address(item: RecipientOutcome) -> dict[str, Any]:

@@ -21,6 +21,10 @@ class RunError:
     rejected: bool = False
 
 
+#: Why a run is cancelled.
+ERASED = RunError("Cancelled", "the run was erased while it was under way", "")
+
+
 @dataclass(frozen=True)
 class Attempt:
     """One attempt at a stage; ``ended_unix_nano`` is None while it is under way."""
@@ -123,9 +127,13 @@ class Counts:
 
 @dataclass(frozen=True)
 class Erased:
-    """What an erasure removed: runs whose content went, files and their bytes, checkpointed runs of the engine."""
+    """What an erasure removed: runs whose content went, files and their bytes, checkpointed runs of the engine.
+
+    ``sending`` deliveries were past their intent: they may arrive all the same.
+    """
 
     runs: int = 0
     blobs: int = 0
     size_bytes: int = 0
     checkpoints: int = 0
+    sending: int = 0

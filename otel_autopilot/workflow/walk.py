@@ -72,6 +72,9 @@ class Journal(Protocol):
     async def retry(self, run_id: str, ended: EndedAttempt) -> None:
         """Store that an attempt failed and that another follows."""
 
+    async def erased(self, run_id: str) -> bool:
+        """Whether the run was erased: its files are gone."""
+
 
 class Agents(Protocol):
     """Does the work of a stage."""
@@ -240,7 +243,11 @@ class Walker:
                 )
         except Exception as error:  # noqa: BLE001  # a fault of ours fails this run, with its trace, and no other
             with run_trace.logs_of(run, span_id, walk.known):
-                logger.bind(stage=stage, attempt=begun.number).opt(exception=error).error("{} failed unexpectedly", stage)
+                log = logger.bind(stage=stage, attempt=begun.number)
+                if await self._journal.erased(run.run_id):
+                    log.warning("{} failed: the run was erased meanwhile", stage)
+                else:
+                    log.opt(exception=error).error("{} failed unexpectedly", stage)
             kind, outcome = type(error).__qualname__, "failed"
             result = {
                 "error": {"type": kind, "message": f"unexpected {kind} in {stage}", "stage": stage, "rejected": False},

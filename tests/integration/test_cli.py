@@ -7,8 +7,10 @@ import json
 import os
 import signal
 import smtplib
+import socketserver
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -272,11 +274,11 @@ def test_a_collector_that_is_away_is_reported_and_harms_no_mail(tmp_path: Path, 
 
 
 @contextmanager
-def serving(home: Path, **more: str) -> Iterator[dict[str, Any]]:
+def serving(home: Path, deliver_to: str | None = None, **more: str) -> Iterator[dict[str, Any]]:
     ready = home / "ready.json"
     ready.unlink(missing_ok=True)
     with (home / "serve.log").open("ab") as log, subprocess.Popen(
-        [sys.executable, "-m", "otel_autopilot", "serve", "--http-port", "0", "--smtp-port", "0", "--ready-file", str(ready), "--deliver-to", str(home / "out")],
+        [sys.executable, "-m", "otel_autopilot", "serve", "--http-port", "0", "--smtp-port", "0", "--ready-file", str(ready), "--deliver-to", deliver_to or str(home / "out")],
         env=environment(home, **more), stdout=subprocess.DEVNULL, stderr=log,
     ) as process:  # fmt: skip
         try:
@@ -424,3 +426,69 @@ def test_rule_indicators_serve_answers_the_same_mail_with_its_run_and_its_indica
     assert len(root["links"]) == 1, "rule: the SMTP server span is a trace of its own, linked"
     erased = run(tmp_path, "erase", run_id, "--json")
     assert json.loads(erased.stdout)["runs"] == 1
+
+
+class SlowToGreet(socketserver.ThreadingTCPServer):
+    """A mail server that greets when it is told to."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), self.Conversation)
+        self.reached, self.greet, self.over = threading.Event(), threading.Event(), threading.Event()
+        self.commands: list[str] = []
+
+    class Conversation(socketserver.StreamRequestHandler):
+        server: SlowToGreet
+
+        def handle(self) -> None:
+            self.server.reached.set()
+            self.server.greet.wait(60)
+            try:
+                self.wfile.write(b"220 at last\r\n")
+                for line in self.rfile:
+                    command = line.decode().split()[0]
+                    self.server.commands.append(command)
+                    self.wfile.write({"DATA": b"354 go on\r\n", "QUIT": b"221 bye\r\n"}.get(command, b"250 fine\r\n"))
+            except ConnectionError:
+                return
+            finally:
+                self.server.over.set()
+
+
+@contextmanager
+def slow_to_greet() -> Iterator[SlowToGreet]:
+    with SlowToGreet() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield server
+        finally:
+            server.greet.set()
+            server.shutdown()
+
+
+@pytest.mark.timeout(240)
+def test_rule_retention_what_is_erased_while_delivery_connects_is_not_sent_and_its_trace_is_whole(tmp_path: Path) -> None:
+    with slow_to_greet() as server:
+        target = f"smtp://127.0.0.1:{server.server_address[1]}?to=bob@example.org"
+        with serving(tmp_path, target) as service:
+            run_id = send(service, demo_mail())
+            assert server.reached.wait(60)
+            erased = run(tmp_path, "erase", run_id)
+            assert erased.returncode == 0, erased.stderr
+            assert erased.stdout.startswith("erased 1 runs")
+            assert "may arrive" not in erased.stdout
+            server.greet.set()
+            assert server.over.wait(60)
+            ended = wait_for(
+                lambda: (found := get(service, f"/api/runs/{run_id}"))["finished_unix_nano"] and found, "the run to end"
+            )
+    assert "DATA" not in server.commands
+    assert (ended["state"], ended["outcome"], ended["error"]["type"]) == ("cancelled", "failed", "Cancelled")
+    (line,) = lines(run(tmp_path, "show", run_id, "--json"))
+    assert_whole(line)
+    (listed,) = lines(run(tmp_path, "list", "--json"))
+    assert (listed["run_id"], listed["outcome"]) == (run_id, "failed")
+    said = (tmp_path / "serve.log").read_text()
+    assert "Traceback" not in said
+    assert "begins anew" not in said

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
+from loguru import logger
 
 from otel_autopilot.errors import DeliveryError, EngineError, EngineLocked, IngestionError
 from otel_autopilot.pipeline.blobs import BlobStore
@@ -27,6 +28,7 @@ from otel_autopilot.pipeline.messages import (
     RecipientOutcome,
 )
 from otel_autopilot.telemetry import pseudonyms
+from otel_autopilot.workflow.checkpoints import forget_checkpoints
 from otel_autopilot.workflow.engine import CHECKPOINT_VERSION, Engine
 from otel_autopilot.workflow.outcomes import FINISHED
 from otel_autopilot.workflow.run_store import RunStore
@@ -314,6 +316,86 @@ async def test_a_run_that_began_and_that_the_engine_lost_is_taken_up_again_at_th
     async with engine_on(data_dir, agents) as engine:
         assert (await finished(engine, run_id)).state == "success"
     assert len(agents.calls) == 4
+
+
+async def erased_by_another_process(directory: Path, run_id: str) -> int:
+    """What the command `erase` does; how many deliveries were past their intent."""
+    store = await RunStore.open(directory / "runs.db")
+    try:
+        erased = await store.erase(
+            run_id, [], BlobStore(directory / "blobs"),
+            lambda ids: forget_checkpoints(directory / "engine.db", ids, keep_pending=True),
+        )  # fmt: skip
+    finally:
+        await store.close()
+    assert erased.runs == 1
+    return erased.sending
+
+
+def steps_kept(directory: Path) -> int:
+    with closing(sqlite3.connect(directory / "engine.db")) as database:
+        count: int = database.execute("SELECT count(*) FROM operation_outputs").fetchone()[0]
+        return count
+
+
+@pytest.mark.parametrize("stage", ["email_agent", "delivery_agent"])
+@pytest.mark.parametrize("stumbles", [False, True], ids=["goes on", "stumbles over a missing file"])
+async def test_a_run_that_is_erased_while_a_stage_works_sends_nothing_more_and_ends_as_cancelled_with_its_root(
+    data_dir: Path, spans: Spans, caplog: pytest.LogCaptureFixture, stage: str, stumbles: bool
+) -> None:
+    agents, begun, go = Agents(), asyncio.Event(), asyncio.Event()
+
+    async def wait() -> None:
+        begun.set()
+        await go.wait()
+        if stumbles:
+            raise FileNotFoundError("the mail's file")
+
+    agents.in_the_way[stage] = wait
+    said: list[str] = []
+    sink = logger.add(lambda message: said.append(str(message)), level="ERROR")
+    try:
+        async with engine_on(data_dir, agents) as engine:
+            run_id = (await engine.accept(raw(data_dir))).run_id
+            await asyncio.wait_for(begun.wait(), 20)
+            assert await erased_by_another_process(data_dir, run_id) == 0
+            assert await engine.store.outbox.intend(run_id, "smtp://a", "b@example.org") == "suppressed"
+            go.set()
+            async with asyncio.timeout(30):
+                while await engine.store.unfinished() or engine.active_runs:
+                    await asyncio.sleep(0.01)
+            run = await engine.store.get(run_id)
+            assert not engine._beginning_anew
+    finally:
+        logger.remove(sink)
+    assert run is not None
+    assert (run.state, run.outcome, run.deliveries) == ("cancelled", "failed", ())
+    assert run.error is not None
+    assert run.error.message == "the run was erased while it was under way"
+    assert agents.calls[-1] == stage, "nothing was begun after it"
+    root = spans.one("email pipeline")
+    assert f"{root.context.span_id:016x}" == run.root_span_id
+    assert (root.attributes["autopilot.outcome"], root.attributes["error.type"]) == ("failed", "Cancelled")
+    assert {f"{span.context.span_id:016x}" for span in spans.all} >= {attempt.span_id for attempt in run.stages}
+    assert steps_kept(data_dir) == 0
+    assert said == []
+    assert [record for record in caplog.records if record.name == "dbos"] == []
+
+
+async def test_a_run_that_is_erased_after_its_process_died_is_ended_by_the_next(data_dir: Path, spans: Spans) -> None:
+    run_id = await killed_in("delivery_agent", data_dir)
+    await erased_by_another_process(data_dir, run_id)
+    assert steps_kept(data_dir) == 0
+    agents = Agents()
+    async with engine_on(data_dir, agents) as engine:
+        async with asyncio.timeout(30):
+            while await engine.store.unfinished() or engine.active_runs:
+                await asyncio.sleep(0.01)
+        run = await engine.store.get(run_id)
+    assert agents.calls == []
+    assert run is not None
+    assert run.state == "cancelled"
+    assert f"{spans.one('email pipeline').context.span_id:016x}" == run.root_span_id
 
 
 async def test_a_run_that_could_not_be_written_begins_anew(data_dir: Path, spans: Spans, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -413,18 +413,51 @@ async def test_a_sender_is_erased_by_the_address_of_the_envelope_and_of_the_head
     assert erased.runs == 2
 
 
-async def test_erasing_a_run_under_way_cancels_it_and_counts_it_as_failed(bench: Bench) -> None:
+async def test_erasing_a_run_under_way_cancels_it_and_once_it_has_ended_counts_it_as_failed(bench: Bench) -> None:
     await bench.accept("run-1")
     await bench.begin("run-1")
     late = bench.blobs.put(b"made while it was erased")
     await bench.store.erase("run-1", [], bench.blobs, bench.forget)
     ended = EndedAttempt("email", 1, 30, "success", blobs=(late.sha256,))
     await bench.store.retry("run-1", ended)
-    assert not await bench.finish("run-1", after=ended)
+    assert await bench.store.erased("run-1")
+    assert await bench.store.unfinished() == ["run-1"], "somebody has to emit its root"
+    told = RecipientOutcome(target="t", recipient="bob@example.org", outcome="delivered")
+    for _ in range(2):
+        assert not await bench.finish("run-1", after=ended, deliveries=(told,))
+    run = await bench.store.get("run-1")
+    assert run is not None
+    assert (run.state, run.outcome, run.finished_unix_nano, run.deliveries) == ("cancelled", "failed", 50, ())
+    assert run.error is not None
+    assert run.error.type == "Cancelled"
+    assert [attempt.outcome for attempt in run.stages] == ["success"]
     with pytest.raises(EngineError, match="got cancelled"):
         await bench.begin("run-1", "ingestion", after=ended)
     assert bench.sql("SELECT count(*) FROM run_blobs") == [(0,)]
     assert (await bench.store.counts(late_after_seconds=1)).failed == {("email-digest", "failed"): 1}
+
+
+async def test_of_an_erased_run_nothing_more_may_be_sent_and_the_erasure_tells_of_what_was_being_sent(bench: Bench) -> None:
+    await bench.accept("run-1")
+    outbox = bench.store.outbox
+    for name in ("sent", "sending"):
+        assert await outbox.intend("run-1", "smtp://a", f"{name}@example.org") == "new"
+    await outbox.settle("run-1", "smtp://a", "sent@example.org", "delivered", None)
+    erased = await bench.store.erase("run-1", [], bench.blobs, bench.forget)
+    assert erased.sending == 1
+    assert await outbox.intend("run-1", "smtp://a", "later@example.org") == "suppressed"
+    assert await outbox.reason("run-1", "smtp://a", "later@example.org") == "the run was erased while it was under way"
+    await outbox.settle("run-1", "smtp://a", "sending@example.org", "delivered", None)
+    assert bench.sql("SELECT count(*) FROM delivery_intents") == [(0,)]
+
+
+async def test_a_run_that_was_erased_can_still_be_ended_and_by_then_holds_nothing_of_the_mail(bench: Bench) -> None:
+    await bench.accept("run-1", body=b"12345", sender="ann@example.org")
+    await bench.store.erase("run-1", [], bench.blobs, bench.forget)
+    work = await bench.store.work_of("run-1")
+    assert (work.state, work.finished, work.raw.envelope.sender, work.raw.blob.size_bytes) == ("cancelled", False, None, 5)
+    await bench.finish("run-1", "cancelled")
+    assert (await bench.store.work_of("run-1")).finished
 
 
 async def test_the_same_mail_after_an_erasure_is_a_new_run(bench: Bench) -> None:
