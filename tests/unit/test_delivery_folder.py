@@ -6,6 +6,7 @@ import json
 import mailbox
 import os
 import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +14,11 @@ from pathlib import Path
 import pytest
 
 from otel_autopilot.pipeline.delivery.attempt import Refused
-from otel_autopilot.pipeline.delivery.folder import write_folder, write_maildir, written
+from otel_autopilot.pipeline.delivery.folder import remove_left_drafts, write_folder, write_maildir, written
 from otel_autopilot.pipeline.delivery.options import DeliveryOptions
+from otel_autopilot.pipeline.delivery.outbox import MemoryOutbox
+from otel_autopilot.pipeline.delivery.stage import deliver
+from otel_autopilot.pipeline.delivery.targets import parse_target
 from otel_autopilot.pipeline.messages import Digest, Email
 
 DIGEST = Digest(title="Größe", markdown="# Größe\n" + "word " * 30_000, html="<p>w</p>", text="w\n")
@@ -35,6 +39,43 @@ def test_a_folder_gets_markdown_and_json_named_by_the_run(tmp_path: Path) -> Non
     assert Digest(**json.loads((folder / "run-1.json").read_bytes())) == DIGEST
     assert written(folder, "folder", "run-1")
     assert not written(folder, "folder", "run-2")
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tests.unit.test_delivery_folder import DIGEST, write_folder
+left = sys.argv[2]
+replace = Path.replace
+def die(self, target):
+    if self.name.startswith(f".run-1.{left}."):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return replace(self, target)
+Path.replace = die
+write_folder(Path(sys.argv[1]), DIGEST, "run-1")
+"""
+
+
+@pytest.mark.parametrize("left", ["json", "md"])
+async def test_what_a_killed_process_left_of_a_run_is_gone_once_the_run_is_delivered_again(tmp_path: Path, left: str) -> None:
+    done = subprocess.run([sys.executable, "-c", _KILLED, str(tmp_path), left], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert any(name.startswith(f".run-1.{left}.") for name in files(tmp_path))
+    target, outbox = parse_target(str(tmp_path)), MemoryOutbox()
+    await outbox.intend("run-1", target.key, "")  # as it stands after a crash
+    await deliver(DIGEST, Email(), [target], run_id="run-1", outbox=outbox, options=OPTIONS)
+    assert files(tmp_path) == ["run-1.json", "run-1.md"]
+
+
+def test_drafts_of_a_living_process_and_of_other_runs_stay(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        alive = f".run-1.md.{other.pid}"
+        for name in (alive, f".run-1.json.{2**31 - 1}", f".run-12.md.{2**31 - 1}", ".run-1.notes", f".run-1.json.{os.getppid()}"):
+            (tmp_path / name).write_text("half a digest")
+        os.utime(tmp_path / f".run-1.json.{os.getppid()}", (1, 1))
+        remove_left_drafts(tmp_path, "run-1")
+        assert files(tmp_path) == sorted([alive, ".run-1.notes", f".run-12.md.{2**31 - 1}"])
+        other.communicate(b"\n")
 
 
 def test_a_maildir_gets_one_message_in_new_that_a_reader_reads(tmp_path: Path) -> None:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
 from pathlib import Path
+
+import psutil
+from loguru import logger
 
 from otel_autopilot.pipeline.delivery.attempt import Refused
 from otel_autopilot.pipeline.delivery.compose import compose
@@ -13,6 +17,8 @@ from otel_autopilot.pipeline.delivery.manners import Recipient
 from otel_autopilot.pipeline.delivery.options import DeliveryOptions
 from otel_autopilot.pipeline.messages import Digest, Email
 
+#: How far the start of a process and the time of a file, by different clocks of one machine, may be apart, in seconds.
+CLOCK_SECONDS = 1.0
 #: What won't pass by itself: somebody has to change the folder or its mode.
 _FOR_GOOD = frozenset(
     {
@@ -70,6 +76,29 @@ def _maildir_name(run_id: str) -> str:
     return f"{run_id}.autopilot.{socket.gethostname().replace('/', '_').replace(':', '_')}"
 
 
+def remove_left_drafts(path: Path, run_id: str) -> None:
+    """Remove drafts of a run that killed processes left in a folder: they hold parts of its digest. Blocking.
+
+    Looks through the whole folder, so it is for runs that are taken up again. (In a Maildir the next draft has the same name.)
+    """
+    draft_of_run = re.compile(rf"\.{re.escape(run_id)}\.(?:json|md)\.([0-9]+)")
+    try:
+        for draft in path.iterdir() if path.is_dir() else ():
+            named = draft_of_run.fullmatch(draft.name)
+            if named is not None and not _being_written(draft, int(named[1])):
+                draft.unlink(missing_ok=True)
+    except OSError as error:  # whether the digest can be written is for the writing to find out
+        logger.warning("drafts of an earlier process can't be removed: {}", _reason(error))
+
+
+def _being_written(draft: Path, pid: int) -> bool:
+    """Whether the process that a draft is named by may still be at it. One that began later only has the same id."""
+    try:
+        return psutil.Process(pid).create_time() <= draft.stat().st_mtime + CLOCK_SECONDS
+    except (psutil.NoSuchProcess, FileNotFoundError):
+        return False
+
+
 def _for_its_owner(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
@@ -93,5 +122,8 @@ def _write(draft: Path, target: Path, content: bytes) -> None:
 
 
 def _refused(error: OSError) -> Refused:
-    what = os.strerror(error.errno) if error.errno else type(error).__name__
-    return Refused(f"the digest can't be written: {what}", retryable=error.errno not in _FOR_GOOD, host=True)
+    return Refused(f"the digest can't be written: {_reason(error)}", retryable=error.errno not in _FOR_GOOD, host=True)
+
+
+def _reason(error: OSError) -> str:
+    return os.strerror(error.errno) if error.errno else type(error).__name__

@@ -18,7 +18,7 @@ from opentelemetry.trace import Span
 from otel_autopilot.errors import DeliveryError
 from otel_autopilot.pipeline.delivery.attempt import Refused, Tries, Uncertain, try_until_settled
 from otel_autopilot.pipeline.delivery.compose import compose
-from otel_autopilot.pipeline.delivery.folder import write_folder, write_maildir, written
+from otel_autopilot.pipeline.delivery.folder import remove_left_drafts, write_folder, write_maildir, written
 from otel_autopilot.pipeline.delivery.manners import Recipient, recipients_of
 from otel_autopilot.pipeline.delivery.options import DeliveryOptions
 from otel_autopilot.pipeline.delivery.outbox import Known, Outbox
@@ -165,6 +165,8 @@ class _Job:
             if await self.outbox.reason(self.run_id, self.target.key, self.address) is None:
                 await self.outbox.settle(self.run_id, self.target.key, self.address, "uncertain", _DIED)
             return "uncertain"
+        if self.target.kind == "folder":
+            await in_thread(remove_left_drafts, self.target.path, self.run_id)
         if not await in_thread(written, self.target.path, self.target.kind, self.run_id):
             return "new"
         await self.outbox.settle(self.run_id, self.target.key, self.address, "delivered", None)
