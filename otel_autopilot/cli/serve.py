@@ -92,6 +92,7 @@ async def _serve(
     sys.stderr.write("draining\n")
     if not await application.stop():
         sys.stderr.write("some runs were still under way; they resume at the next start\n")
+        application.abandon()
         leave()
         os._exit(1)  # as after a crash: nothing of them may be recorded as ended
     return 0

@@ -133,6 +133,11 @@ class WorkerPool:
         self._closed = True
         await asyncio.gather(in_thread(_end, self._pool), *self._ending, return_exceptions=True)
 
+    def stop(self) -> None:
+        """As `close`, blocking: on the thread of the event loop nobody there learns that work was ended."""
+        self._closed = True
+        _end(self._pool)
+
     async def __aenter__(self) -> WorkerPool:
         await self.start()
         return self

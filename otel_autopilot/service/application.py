@@ -50,6 +50,7 @@ class Application:
         self._stack = AsyncExitStack()
         self._tasks: list[asyncio.Task[None]] = []
         self.engine: Engine
+        self._pool: WorkerPool
         self.gateway: Gateway
         self.http: HttpServer
 
@@ -70,7 +71,7 @@ class Application:
         stack.push_async_callback(store.close)
         if self._telemetry is not None:
             stack.push_async_callback(in_thread, self._telemetry.flush, FLUSH_SECONDS)  # the last counts, while they can be read
-        pool = await stack.enter_async_context(
+        self._pool = pool = await stack.enter_async_context(
             WorkerPool(
                 processes=settings.worker_processes,
                 memory_bytes=settings.worker_memory_bytes,
@@ -116,6 +117,13 @@ class Application:
             return False
         await self._stack.aclose()
         return True
+
+    def abandon(self) -> None:
+        """Stop the workers of runs that were left; blocking, and the last thing on this event loop: the process ends next.
+
+        Were the loop to go on, the runs would be recorded as failed by the end of their workers.
+        """
+        self._pool.stop()
 
     async def _from_gateway(self, raw: RawEmail, received: Received) -> Accepted:
         """Accept a mail of the gateway; its server span is a trace of its own, linked from the run."""

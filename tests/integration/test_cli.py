@@ -492,3 +492,24 @@ def test_rule_retention_what_is_erased_while_delivery_connects_is_not_sent_and_i
     said = (tmp_path / "serve.log").read_text()
     assert "Traceback" not in said
     assert "begins anew" not in said
+
+
+@pytest.mark.timeout(300)
+def test_rule_durability_a_run_that_is_left_by_a_drain_is_not_failed_by_the_end_of_its_worker_and_nothing_leaks(
+    tmp_path: Path,
+) -> None:
+    def reading(service: dict[str, Any], run_id: str) -> bool:
+        stages = get(service, f"/api/runs/{run_id}")["stages"]
+        return any(attempt["stage"] == "ingestion" and attempt["ended_unix_nano"] is None for attempt in stages)
+
+    with serving(tmp_path, AUTOPILOT_DRAIN_SECONDS="0.1") as service:
+        run_id = send(service, slow_mail(2_000))
+        wait_for(lambda: reading(service, run_id), "ingestion to begin")
+        service["process"].terminate()
+        assert service["process"].wait(60) == 1
+    assert "some runs were still under way" in (tmp_path / "serve.log").read_text()
+    with serving(tmp_path) as service:
+        done = finished(service, run_id)
+    assert done["outcome"] == "success"
+    assert [attempt["outcome"] for attempt in done["stages"] if attempt["stage"] == "ingestion"] == ["lost", "success"]
+    assert "resource_tracker" not in (tmp_path / "serve.log").read_text()
