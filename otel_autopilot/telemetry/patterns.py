@@ -84,7 +84,7 @@ _TOKEN_HINTS = (
 )  # fmt: skip
 _QUERY = re.compile(r"[?&;]\w+=")
 _BASIC = re.compile(r"\bBasic\s+([A-Za-z0-9+/_-]{6,}={0,2})", re.IGNORECASE)
-_OPAQUE = re.compile(r"(?<![\w+/=.-])[A-Za-z0-9_+-][A-Za-z0-9_+/-]{31,}={0,2}(?![\w+/-])")
+_OPAQUE = re.compile(r"(?<![\w+/.-])[A-Za-z0-9_+-][A-Za-z0-9_+/-]{31,}={0,2}(?![\w+/-])")
 _CLASS_CHANGE = re.compile(r"(?<=[a-z])(?=[A-Z0-9])|(?<=[A-Z])(?=[0-9])|(?<=[0-9])(?=[A-Za-z])|(?<=[A-Z])(?=[a-z])")
 _HEX_OR_UUID = re.compile(r"[0-9a-f-]+|[0-9A-F-]+")
 

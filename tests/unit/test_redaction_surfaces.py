@@ -12,7 +12,7 @@ from email.header import Header
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from opentelemetry import trace
 from opentelemetry.sdk._logs import LoggerProvider
@@ -255,6 +255,7 @@ COMMON = settings(deadline=None, max_examples=30, suppress_health_check=[HealthC
 
 
 @COMMON
+@example(secret="Zm9vYmFyMTIzNDU2Nzg5MGFiY2RlZkdISktMTU5PUFE5", encode=plain, around="x={}")
 @given(
     secret=secrets,
     encode=st.sampled_from(ENCODINGS),
