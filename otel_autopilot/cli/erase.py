@@ -10,6 +10,7 @@ from otel_autopilot.pipeline.blobs import BlobStore
 from otel_autopilot.settings import Settings
 from otel_autopilot.telemetry import pseudonyms
 from otel_autopilot.workflow.checkpoints import forget_checkpoints
+from otel_autopilot.workflow.erasure import wipe
 from otel_autopilot.workflow.run_store import RunStore
 
 
@@ -37,6 +38,11 @@ def erase(key: str, *, as_json: bool) -> int:
         return {"runs": erased.runs, "blobs": erased.blobs, "bytes": erased.size_bytes, "sending": erased.sending}
 
     result = asyncio.run(work())
+    for database in (settings.runs_db, settings.engine_db):
+        if not wipe(database):
+            sys.stderr.write(
+                f"otel-autopilot: {database} is in use without a pause: its log holds what was erased a while longer\n"
+            )
     if as_json:
         sys.stdout.write(json.dumps(result) + "\n")
     else:

@@ -103,6 +103,14 @@ class Tree:
             yield from root.walk()
 
     @property
+    def under_way(self) -> bool:
+        """Whether this is a run of ours whose root is still to come: it is emitted when the run ends."""
+        return bool(self.orphans) and all(
+            root.span.name in STAGES and root.span.parent_span_id and root.span.attributes.get("autopilot.run.id")
+            for root in self.roots
+        )
+
+    @property
     def length_nano(self) -> int:
         """From the first start to the last end; 1 at the least."""
         return max(1, self.end_unix_nano - self.start_unix_nano)

@@ -114,9 +114,16 @@ def _header(tree: Tree, glyphs: Glyphs, columns: _Columns) -> list[Text]:
     outcome = str(root.attributes.get("autopilot.outcome") or ("failed" if root.failed else "ok"))
     started = datetime.fromtimestamp(tree.start_unix_nano / 1e9).astimezone()
     title = Text()
-    title.append(root.name, style="bold")
+    if tree.under_way:
+        outcome = "running"
+    title.append("email pipeline" if tree.under_way else root.name, style="bold")
     title.append("  ")
-    title.append(outcome, style={"success": "bold green", "ok": "bold green", "rejected": "bold yellow"}.get(outcome, "bold red"))
+    title.append(
+        outcome,
+        style={"success": "bold green", "ok": "bold green", "rejected": "bold yellow", "running": "bold cyan"}.get(
+            outcome, "bold red"
+        ),
+    )
     title.append(f"  {duration(tree.length_nano)}", style="bold")
     title.append(f"  {started:%Y-%m-%d %H:%M:%S}.{started.microsecond // 1000:03d}", style="dim")
     run = root.attributes.get("autopilot.run.id")
@@ -130,7 +137,9 @@ def _header(tree: Tree, glyphs: Glyphs, columns: _Columns) -> list[Text]:
     for node in _some(tree):
         for link in node.span.links:
             lines.append(Text(f"{glyphs.link} linked to trace {link.trace_id}", style="dim"))
-    if tree.orphans:
+    if tree.under_way:
+        lines.append(Text("its root span comes when the run ends", style="dim"))
+    elif tree.orphans:
         lines.append(Text(f"{len(tree.orphans)} spans hang under a parent that is not in the store", style="yellow"))
     return lines
 
@@ -170,7 +179,7 @@ def _row(node: Node, tree: Tree, columns: _Columns, glyphs: Glyphs) -> Text:
     label = _label(node).replace("×", glyphs.many)
     if node.span.failed:
         label = f"{glyphs.fail} {label}"
-    if node.span.span_id in tree.orphans:
+    if node.span.span_id in tree.orphans and not tree.under_way:
         label += " (orphan)"
     room = columns.name - cell_len(guides + mark)
     line.append(_cut(label, room, glyphs), style=f"bold {style}" if is_stage or node.depth == 0 else style)

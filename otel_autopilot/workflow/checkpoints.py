@@ -30,6 +30,7 @@ def forget_checkpoints(database: Path, run_ids: Sequence[str], *, keep_pending: 
     try:
         with engine.begin() as connection:
             connection.execute(sa.text("PRAGMA foreign_keys=ON"))
+            connection.execute(sa.text("PRAGMA secure_delete=ON"))
             tables = sa.MetaData()
             tables.reflect(connection)
             status = tables.tables["workflow_status"]

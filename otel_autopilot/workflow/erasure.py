@@ -8,6 +8,7 @@ being erased.
 from __future__ import annotations
 
 import re
+import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -28,6 +29,21 @@ CHUNK = 100
 #: A file that no run refers to is left alone for this long: an attempt under way may be about to. In seconds.
 UNCLAIMED_SECONDS = 86_400.0
 _BLOB_NAME = re.compile(r"[0-9a-f]{64}")
+
+
+def wipe(database: Path, *, wait_seconds: float = 20.0) -> bool:
+    """Write a database's log into it and cut the log to nothing, so that no erased content stays there.
+
+    Returns False when somebody read or wrote without a pause for that long.
+    """
+    if not database.exists():
+        return True
+    connection = sqlite3.connect(database, timeout=wait_seconds)
+    try:
+        busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        return not busy
+    finally:
+        connection.close()
 
 
 async def erase(reader: Reader, writer: GroupWriter, key: str, keys: Sequence[str], blobs: BlobStore, forget: Forget) -> Erased:

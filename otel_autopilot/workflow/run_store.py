@@ -380,5 +380,5 @@ def _counts(session: Session, late_after_seconds: float) -> Counts:
 
 def _sqlite_settings(connection: Any, _record: Any) -> None:
     connection.isolation_level = "IMMEDIATE"
-    for pragma in ("journal_mode=WAL", "busy_timeout=30000", "foreign_keys=ON"):
+    for pragma in ("journal_mode=WAL", "busy_timeout=30000", "foreign_keys=ON", "secure_delete=ON"):
         connection.execute(f"PRAGMA {pragma}")

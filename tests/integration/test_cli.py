@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import email
+import email.policy
 import json
 import os
 import signal
@@ -478,6 +480,9 @@ def test_rule_retention_what_is_erased_while_delivery_connects_is_not_sent_and_i
             assert erased.returncode == 0, erased.stderr
             assert erased.stdout.startswith("erased 1 runs")
             assert "may arrive" not in erased.stdout
+            kept = b"".join(path.read_bytes() for path in (tmp_path / "data").rglob("*.db*"))
+            subject = str(email.message_from_bytes(demo_mail(), policy=email.policy.default)["Subject"]).encode()
+            assert subject not in kept, "neither in the tables nor in what SQLite leaves beside them"
             server.greet.set()
             assert server.over.wait(60)
             ended = wait_for(

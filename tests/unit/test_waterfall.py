@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from otel_autopilot.local.model import EventRecord, LogRecordRow, SpanRecord
-from otel_autopilot.local.tree import build_tree
+from otel_autopilot.local.tree import STAGES, build_tree
 from otel_autopilot.local.waterfall import ASCII, UNICODE, duration, render_waterfall
 
 MS = 1_000_000
@@ -81,6 +82,15 @@ def test_orphans_and_a_missing_root_are_said() -> None:
     shown = text(retried()[1:])
     assert "hang under a parent that is not in the store" in shown
     assert "(orphan)" in shown
+
+
+def test_a_run_under_way_is_called_so_and_not_broken() -> None:
+    spans = [replace(item, attributes={**item.attributes, "autopilot.run.id": "5" * 32}) for item in retried()[1:]]
+    shown = text([item for item in spans if item.name in STAGES])
+    assert "email pipeline  running" in shown
+    assert "its root span comes when the run ends" in shown
+    assert "orphan" not in shown
+    assert "not in the store" not in shown
 
 
 def test_a_row_of_alike_spans_is_folded_and_ten_thousand_are_bounded() -> None:
