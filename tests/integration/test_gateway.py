@@ -13,6 +13,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,7 @@ import psutil
 import pytest
 
 from otel_autopilot.errors import EngineError, SettingsError
+from otel_autopilot.pipeline.email import gateway as gateway_module
 from otel_autopilot.pipeline.email.gateway import Gateway, Received
 from otel_autopilot.pipeline.email.passwords import hash_password
 from otel_autopilot.pipeline.email.smtp_server import ServerOptions
@@ -128,6 +130,16 @@ def send(
         return (code, answer) if code != 250 else smtp.data(content)
 
 
+def send_patiently(gateway: Gateway) -> tuple[int, bytes]:
+    """As `send`, once the gateway that is being started answers."""
+    for _ in range(200):
+        try:
+            return send(gateway)
+        except (ConnectionError, smtplib.SMTPServerDisconnected):
+            time.sleep(0.05)
+    raise AssertionError("the gateway did not come back")
+
+
 class Wire:
     """A client that writes bytes itself; each is closed when its test has ended."""
 
@@ -192,6 +204,69 @@ async def test_the_client_gets_the_run_s_id_after_accept_has_returned(running: R
     assert (envelope.source, envelope.sender, envelope.recipients) == ("smtp", "a@example.org", ("b@example.org",))
     assert not envelope.authenticated
     assert acceptor.contents == [MAIL]
+
+
+async def test_rule_durability_an_answer_goes_to_the_process_that_asked_and_not_to_the_one_after_it(blobs: Path) -> None:
+    """Both count from 1: the second client must not be told that its mail was taken when the first one's was."""
+    seen: list[RawEmail] = []
+    gates = [asyncio.Event(), asyncio.Event()]
+
+    async def accept(raw: RawEmail, _received: Received) -> Run:
+        seen.append(raw)
+        number = len(seen)
+        await gates[number - 1].wait()
+        return Run(f"run-{number}")
+
+    options = ServerOptions(blobs_root=blobs, max_bytes=50_000_000, recipients=())
+    gateway = Gateway(options, host="127.0.0.1", port=0, accept=accept)
+    before = set(psutil.Process().children())
+    await gateway.start()
+    try:
+        first = asyncio.create_task(asyncio.to_thread(send, gateway))
+        await until(lambda: len(seen) == 1)
+        for child in set(psutil.Process().children()) - before:
+            if "spawn_main" in " ".join(child.cmdline()):
+                child.kill()
+        with pytest.raises((smtplib.SMTPServerDisconnected, ConnectionError)):
+            await first
+        await until(lambda: not gateway.alive)
+        await until(lambda: gateway.alive)
+        second = asyncio.create_task(asyncio.to_thread(send_patiently, gateway))
+        await until(lambda: len(seen) == 2)
+        gates[0].set()
+        await asyncio.sleep(0.3)
+        gates[1].set()
+        assert await second == (250, b"2.0.0 accepted as run-2")
+    finally:
+        await gateway.stop(0.5)
+    assert not gateway.alive
+
+
+async def test_a_gateway_that_cannot_be_started_again_keeps_trying_until_it_is_stopped(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = await running()
+    monkeypatch.setattr(gateway_module, "RESTART_SECONDS", (0.05, 0.1))
+    tried: list[int] = []
+
+    def no_room() -> None:
+        tried.append(1)
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(gateway, "_bind", no_room)
+        assert gateway._child is not None
+        gateway._child.process.kill()
+        await until(lambda: len(tried) >= 3)
+    await until(lambda: gateway.alive)
+    assert (await asyncio.to_thread(send_patiently, gateway))[0] == 250
+    monkeypatch.setattr(gateway, "_bind", no_room)
+    gateway._child.process.kill()
+    await until(lambda: len(tried) >= 6)
+    await gateway.stop(0.5)
+    seen = len(tried)
+    await asyncio.sleep(0.3)
+    assert len(tried) == seen, "stopped, nothing is started again"
 
 
 async def test_one_connection_may_send_several_mails(running: Running, acceptor: Acceptor) -> None:

@@ -54,6 +54,44 @@ class AcceptedRun(Protocol):
 Accept = Callable[[RawEmail, Received], Awaitable[AcceptedRun]]
 
 
+class _Child:
+    """One process of the gateway and the pipe to it.
+
+    An answer goes to the child that asked: the next one counts its mails anew, and would take it for another's.
+    """
+
+    def __init__(self, process: BaseProcess, connection: Connection) -> None:
+        self.process = process
+        self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._connection = connection
+        self._lock = threading.Lock()
+
+    def send(self, message: object) -> None:
+        """Send, or nothing where the process is gone. Blocking."""
+        with self._lock:
+            try:
+                self._connection.send(message)
+            except (OSError, ValueError):
+                logger.debug("the gateway's process is gone")
+
+    def listen(self, loop: asyncio.AbstractEventLoop, take: Callable[[_Child, Taken], None]) -> None:
+        """Hand on what the child says until it is gone. Blocking: runs in a thread of its own."""
+        while True:
+            try:
+                message = self._connection.recv()
+            except (EOFError, OSError):
+                break
+            if isinstance(message, Taken):
+                loop.call_soon_threadsafe(take, self, message)
+            else:
+                loop.call_soon_threadsafe(_settle, self.ready)
+        with self._lock:
+            self._connection.close()
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_settle, self.gone)
+
+
 class Gateway:
     """Listens on ``host:port`` (0 takes a free port, see `port`) and passes each stored mail to ``accept``.
 
@@ -66,9 +104,9 @@ class Gateway:
         self._host = host
         self._port = port
         self._accept = accept
-        self._process: BaseProcess | None = None
+        self._child: _Child | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._lock = threading.Lock()
         self.port = port
 
     @classmethod
@@ -88,66 +126,64 @@ class Gateway:
     async def start(self) -> None:
         """Bind, start the child and wait until it answers; raises SettingsError for a busy port, bad users or certificates."""
         self._check()
-        await self._start()
-        self._watching = asyncio.create_task(self._watch(), name="autopilot-gateway-watch")
-
-    async def _watch(self) -> None:
-        """A child that died is replaced; what it had not handed over, its clients keep."""
-        wait, longest = RESTART_SECONDS
-        while True:
-            await asyncio.shield(self._gone)
-            logger.error("the SMTP gateway's process has died; it is started again")
-            await asyncio.sleep(wait)
-            try:
-                await self._start()
-                wait = RESTART_SECONDS[0]
-            except AutopilotError as error:
-                wait = min(longest, 2 * wait)
-                logger.error("the SMTP gateway can't be started again: {}", error)
-
-    async def _start(self) -> None:
-        listening = self._bind()
-        self.port = self._port = int(listening.getsockname()[1])
-        context = children.spawn()
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(
-            target=smtp_server.main, args=(self._options, listening, theirs), name="autopilot-gateway", daemon=True
-        )
-        await in_thread(self._process.start)
-        theirs.close()
-        listening.close()
-        loop = asyncio.get_running_loop()
-        ready: asyncio.Future[None] = loop.create_future()
-        self._gone: asyncio.Future[None] = loop.create_future()
-        threading.Thread(
-            target=self._listen, args=(self._connection, loop, ready, self._gone), name="autopilot-gateway", daemon=True
-        ).start()
-        await asyncio.wait((ready, self._gone), timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        if not ready.done():
-            self._process.kill()
-            self._process = None
-            raise AutopilotError(f"the SMTP gateway did not start within {START_SECONDS:g} s, or its process died")
+        child = await self._start()
+        self._watching = asyncio.create_task(self._watch(child), name="autopilot-gateway-watch")
 
     async def stop(self, grace_seconds: float = 10.0) -> None:
         """Take no more mail; what is under way is answered within the grace. A second call does nothing."""
-        process, self._process = self._process, None
-        if process is None:
+        watching, self._watching = self._watching, None
+        if watching is None:
             return
-        self._watching.cancel()
-        await asyncio.gather(self._watching, return_exceptions=True)
-        self._send(Stop(grace_seconds))
-        try:
-            await asyncio.wait_for(self._gone, grace_seconds + 5.0)
-        except TimeoutError:
-            process.kill()
-        await in_thread(process.join)
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        child, self._child = self._child, None
+        if child is not None:
+            child.send(Stop(grace_seconds))
+            try:
+                await asyncio.wait_for(asyncio.shield(child.gone), grace_seconds + 5.0)
+            except TimeoutError:
+                child.process.kill()
+            await in_thread(child.process.join)
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._connection.close()
+
+    async def _watch(self, child: _Child) -> None:
+        """A child that died is replaced; what it had not handed over, its clients keep."""
+        wait, longest = RESTART_SECONDS
+        while True:
+            await asyncio.shield(child.gone)
+            logger.error("the SMTP gateway's process has died; it is started again")
+            await asyncio.sleep(wait)
+            try:
+                child = await self._start()
+                wait = RESTART_SECONDS[0]
+            except (AutopilotError, OSError) as error:
+                wait = min(longest, 2 * wait)
+                logger.error("the SMTP gateway can't be started again: {}", error)
+
+    async def _start(self) -> _Child:
+        context = children.spawn()
+        connection, theirs = context.Pipe()
+        with self._bind() as listening, theirs:
+            self.port = self._port = int(listening.getsockname()[1])
+            process = context.Process(
+                target=smtp_server.main, args=(self._options, listening, theirs), name="autopilot-gateway", daemon=True
+            )
+            await in_thread(process.start)
+        child = self._child = _Child(process, connection)
+        threading.Thread(
+            target=child.listen, args=(asyncio.get_running_loop(), self._take), name="autopilot-gateway", daemon=True
+        ).start()
+        await asyncio.wait((child.ready, child.gone), timeout=START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if not child.ready.done():
+            process.kill()
+            self._child = None
+            raise AutopilotError(f"the SMTP gateway did not start within {START_SECONDS:g} s, or its process died")
+        return child
 
     @property
     def alive(self) -> bool:
         """Whether the child runs."""
-        return self._process is not None and self._process.is_alive()
+        return self._child is not None and self._child.process.is_alive()
 
     def _check(self) -> None:
         options = self._options
@@ -178,34 +214,12 @@ class Gateway:
             ) from error
         return listening
 
-    def _send(self, message: object) -> None:
-        with self._lock:
-            try:
-                self._connection.send(message)
-            except (OSError, ValueError):
-                logger.debug("the gateway's process is gone")
-
-    def _listen(
-        self, connection: Connection, loop: asyncio.AbstractEventLoop, ready: asyncio.Future[None], gone: asyncio.Future[None]
-    ) -> None:
-        while True:
-            try:
-                message = connection.recv()
-            except (EOFError, OSError):
-                break
-            if isinstance(message, Taken):
-                loop.call_soon_threadsafe(self._take, message)
-            else:
-                loop.call_soon_threadsafe(_settle, ready)
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(_settle, gone)
-
-    def _take(self, taken: Taken) -> None:
-        task = asyncio.get_running_loop().create_task(self._answer(taken))
+    def _take(self, child: _Child, taken: Taken) -> None:
+        task = asyncio.get_running_loop().create_task(self._answer(child, taken))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _answer(self, taken: Taken) -> None:
+    async def _answer(self, child: _Child, taken: Taken) -> None:
         try:
             accepted = await self._accept(taken.raw, Received(taken.started_unix_nano))
             reply = f"250 2.0.0 {'accepted' if accepted.created else 'already accepted'} as {accepted.run_id}"
@@ -215,7 +229,7 @@ class Gateway:
         except Exception as error:  # noqa: BLE001  # whatever it is, the client keeps the mail and tries again
             logger.opt(exception=error).error("a mail could not be accepted")
             reply = "451 4.3.0 not accepted, try again later"
-        await in_thread(self._send, Answer(taken.number, reply))
+        await in_thread(child.send, Answer(taken.number, reply))
 
 
 def _settle(future: asyncio.Future[None]) -> None:
