@@ -12,7 +12,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -50,19 +49,20 @@ def trace(sources: Sequence[Path], *, as_json: bool, deliver_to: Sequence[str], 
     settings = Settings.load(collector=collector, deliver_to=tuple(deliver_to) or None)
     prepare_data_dir(settings)
     settings.export_retention()
-    mails = [(path, read_source(path)) for path in sources]
+    mails: list[SourceMail] = []
     for path in sources:
-        files, folders = left_out(path)
+        of_path = list(read_source(path))
+        mails += of_path
+        files, folders = left_out(path, of_path)
         if files:
             sys.stderr.write(f"{path}: {files} {'file' if files == 1 else 'files'} left out: no mail\n")
         if folders:
             sys.stderr.write(
                 f"{path}: {folders} {'folder' if folders == 1 else 'folders'} in it left out: name what you want of them\n"
             )
-    found = sum(1 for _ in chain.from_iterable(read_source(path) for path in sources))
-    total = found - skip
+    total = len(mails) - skip
     if total <= 0:
-        raise SourceError(f"--skip {skip}: expected less than the {found} mails that there are")
+        raise SourceError(f"--skip {skip}: expected less than the {len(mails)} mails that there are")
     logger.remove()
     tap = Tap()
     telemetry = configure(
@@ -76,8 +76,7 @@ def trace(sources: Sequence[Path], *, as_json: bool, deliver_to: Sequence[str], 
     )
     command = _Trace(settings, tap, as_json=as_json, total=total)
     with _work_directory(settings.data_dir) as directory:
-        stream = islice(chain.from_iterable(mails_of for _, mails_of in mails), skip, None)
-        code = asyncio.run(command.run(stream, BlobStore(directory)))
+        code = asyncio.run(command.run(mails[skip:], BlobStore(directory)))
     telemetry.shutdown(10.0)
     write_health(settings.data_dir, telemetry, settings.service_name)
     command.sum_up(telemetry, skip)
@@ -114,7 +113,7 @@ class _Trace:
             TimeRemainingColumn(), console=terminal, transient=True, disable=self._quiet,
         )  # fmt: skip
 
-    async def run(self, mails: Iterator[SourceMail], blobs: BlobStore) -> int:
+    async def run(self, mails: Sequence[SourceMail], blobs: BlobStore) -> int:
         """Trace the mails, a few at a time; results come in the order of the sources."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGINT, self._interrupt)

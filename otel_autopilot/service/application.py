@@ -30,6 +30,7 @@ from otel_autopilot.telemetry.setup import Telemetry
 from otel_autopilot.telemetry.spans import attributes_of, tracer
 from otel_autopilot.workflow.agents import BuiltInAgents, parse_targets
 from otel_autopilot.workflow.engine import Engine
+from otel_autopilot.workflow.erasure import wipe
 from otel_autopilot.workflow.indicators import observe_runs
 from otel_autopilot.workflow.run_store import RunStore
 from otel_autopilot.workflow.runs import Accepted
@@ -156,6 +157,8 @@ class Application:
             try:
                 erased = await store.expire(before, blobs, self.engine.forget)
                 if erased.runs:
+                    for database in (self._settings.runs_db, self._settings.engine_db):
+                        await in_thread(wipe, database, wait_seconds=2.0)
                     logger.info("erased the mail of {} runs past its retention", erased.runs)
             except (OSError, AutopilotError, SQLAlchemyError) as error:
                 logger.error("mail past its retention could not be erased: {}", type(error).__qualname__)

@@ -41,7 +41,9 @@ def entered_stage() -> None:
 def watch_event_loop(loop: asyncio.AbstractEventLoop | None = None, meter: metrics.Meter | None = None) -> Callable[[], None]:
     """Record ``autopilot.event_loop.lag`` for a loop (default: the running one) until it closes; the result stops it.
 
-    Both this function and its result may be called from any thread. A pause between two runs of one loop is no lag. Raises RuntimeError when no loop is given and none runs.
+    Both this function and its result may be called from any thread. A pause between two runs of one loop is no lag.
+
+    Raises RuntimeError when no loop is given and none runs.
     """
     watched = loop or asyncio.get_running_loop()
     _watched.add(watched)

@@ -36,6 +36,7 @@ class LoggingSetup:
 
     def undo(self) -> None:
         """Remove our sink and put the standard library's root logger back as it was; a second call does nothing."""
+        atexit.unregister(self.undo)
         rest = self._lines.rest()
         if rest and self._handlers:
             self._write_rest(rest)

@@ -30,15 +30,7 @@ from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, SERVI
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 
-from otel_autopilot.telemetry import (
-    diagnostics,
-    exporters,
-    holding,
-    known_values,
-    loguru_bridge,
-    names,
-    pseudonyms,
-)
+from otel_autopilot.telemetry import diagnostics, exporters, holding, known_values, loguru_bridge, names, pseudonyms
 from otel_autopilot.telemetry.accounting import Count, CountingLogExporter, CountingMetricExporter, CountingSpanExporter
 from otel_autopilot.telemetry.buckets import DURATION_BOUNDS
 from otel_autopilot.telemetry.child_processes import leave_with

@@ -9,8 +9,6 @@ import sqlalchemy as sa
 
 #: Runs named in one statement; SQLite takes some thousand values.
 AT_ONCE = 500
-
-
 #: What the steps returned: the only table that holds what a mail says.
 STEPS = "operation_outputs"
 
@@ -21,8 +19,8 @@ def forget_checkpoints(database: Path, run_ids: Sequence[str], *, keep_pending: 
     With ``keep_pending``, workflows that have not ended lose their checkpoints and stay, by their ids: the engine that works on
     them would trip over a missing one, and the next to start could not end them.
 
-    Returns how many were removed or emptied. The rows are found by the tables' own foreign keys, so a release of DBOS that adds a table
-    needs no change here.
+    Returns how many were removed or emptied. The rows are found by the tables' own foreign keys, so a release of DBOS that
+    adds a table needs no change here.
     """
     if not database.exists() or not run_ids:
         return 0

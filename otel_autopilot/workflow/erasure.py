@@ -50,8 +50,8 @@ async def erase(reader: Reader, writer: GroupWriter, key: str, keys: Sequence[st
     """Erase runs by id (``key``) or by the pseudonyms, under every retained key, of a Message-ID or a sender's address.
 
     Runs that have not ended are cancelled: from then on the outbox refuses to send anything of theirs, and the process that works
-    on them, or the next that starts, ends them with their root span. Mail, parts, documents, digests, delivery intents, pseudonyms and the engine's
-    checkpoints go; what stays is the run's id, state and times. What was delivered is out of reach.
+    on them, or the next that starts, ends them with their root span. Mail, parts, documents, digests, delivery intents,
+    pseudonyms and the engine's checkpoints go; what stays is the run's id, state and times. What was delivered is out of reach.
     """
 
     def named(session: Session) -> list[str]:

@@ -39,7 +39,7 @@ OURS = [
     "HTTPConnectionPool(host='127.0.0.1', port=4318): Max retries exceeded with url: /v1/traces (Caused by NewConnectionError(errno 111))",
     "[Errno 111] Connection refused", "ValueError: invalid literal for int() with base 10: 'abc'", "KeyError: 'token'", "Invalid token at line 3",
     "the worker used 1073741824 of 1000000000 bytes", "PDF: expected a trailer, got 10485760 bytes that end at offset 10485759",
-    "File \"/work/otel_autopilot/pipeline/ingestion/pdf.py\", line 123, in extract\n    raise PdfTruncated(message)\n",
+    "File \"/app/otel_autopilot/pipeline/ingestion/pdf.py\", line 123, in extract\n    raise PdfTruncated(message)\n",
     "/usr/lib/python3.11/site-packages/opentelemetry/sdk/trace/export/__init__.py", "otel_autopilot.telemetry.known_values.KnownValues.scrub",
     "StatefulSet/otel-gateway-0", "otel-agent-7d9f8b6c5d-x2x4z", "serving_stale_while_revalidating_in_the_background_for_long", "a" * 64,
     "text/html; charset=utf-8", "application/vnd.openxmlformats-officedocument.wordprocessingml.document", "multipart/alternative",

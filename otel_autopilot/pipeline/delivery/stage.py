@@ -139,7 +139,7 @@ class _Job:
                 return await self._settled("failed", tries.count, str(error))
             await self._retract()
             return self._told("failed", tries.count, str(error), may_pass=True)
-        if self.held is not None:
+        if outcome != "delivered":  # held back: nothing was sent
             return await self._known(outcome, tries.count - 1)
         return await self._settled("delivered", tries.count, None)
 

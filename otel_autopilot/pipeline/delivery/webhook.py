@@ -56,7 +56,9 @@ class _Held(Exception):
 
 
 async def post(digest: Digest, target: Target, options: DeliveryOptions, run_id: str, current: Span, may_send: MaySend) -> bool:
-    """One try. ``may_send`` is asked once the connection stands, before the body; False is returned when it says no. Redirects are refused: a digest goes where the operator said. Of the answer, only its head is read.
+    """One try. Redirects are refused: a digest goes where the operator said. Of the answer, only its head is read.
+
+    ``may_send`` is asked once the connection stands, before the body; False is returned when it says no.
 
     Raises Refused (408, 425, 429 and 5xx may pass) and Uncertain when the connection broke after the body was on its way.
     """

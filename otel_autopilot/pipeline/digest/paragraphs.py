@@ -24,11 +24,13 @@ _ITEM = re.compile(r"(\s*)(?:[-*+•‣▪●○–·]|\(?(\d{1,3}|[a-z])[.)])\s
 _RULE = re.compile(r"\s*(?:[-=*_~#+]\s?){3,}\s*")
 _LABEL = re.compile(r"[A-ZÀ-ÞА-Я][\w'/ .\-]{0,28}:(?:\s|$)")
 _FENCE = re.compile(r"\s*(?:```|~~~)")
+_TIME = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S*"
 _CODE = re.compile(
     r"\s*(?:File \"[^\"]+\", line \d+|Traceback \(most recent|at [\w$.<>]+\([\w.]+:\d+\)|Caused by: |\$ |>>> |#!/|<\?xml|import [\w.]+;?$|def \w+\(|[+\-@]{2,3} |diff --git|\w*(?:Error|Exception): "
-    r"|(?:assert|raise|return) .*[=(]|(?:FAIL|PASS|ERROR|OK|INFO|WARN\w*|DEBUG)\b[: ]+\S*[/\\:.]\S*|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S* )"
+    r"|(?:assert|raise|return) .*[=(]|(?:FAIL|PASS|ERROR|OK|INFO|WARN\w*|DEBUG)\b[: ]+\S*[/\\:.]\S*"
+    rf"|{_TIME} )"
 )
-_LOGGED = re.compile(r"\s*\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S* +(\S.*)")
+_LOGGED = re.compile(rf"\s*{_TIME} +(\S.*)")
 _ALARM = re.compile(r"\b(?:error|fatal|critical|warn(?:ing)?|failed|failure)\b", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"[.!?…。！？：:；;,،؟।][\"'”’»)\]*_]*$")
 _ENDS_SOMETHING = re.compile(r"[.!?…;:。！？；：।؟](?:\s|[\"'”’»)\]*_]*$)")

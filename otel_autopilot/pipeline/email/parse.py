@@ -21,6 +21,7 @@ from otel_autopilot.errors import EmailError
 from otel_autopilot.pipeline.blobs import BlobStore
 from otel_autopilot.pipeline.email import headers
 from otel_autopilot.pipeline.email.automatic import why_automatic
+from otel_autopilot.pipeline.email.repair import repaired
 from otel_autopilot.pipeline.messages import Email, Part, SkippedPart
 
 Reason = Literal["tnef", "unsupported_type", "encrypted", "empty", "signature", "too_deep", "too_many_parts", "undecodable"]
@@ -54,13 +55,6 @@ _NOT_TEXT = re.compile(
     re.DOTALL | re.IGNORECASE,
 )
 _META_CHARSET = re.compile(rb"<(?:meta|\?xml)\b[^>]{0,300}?(?:charset|encoding)\s*=\s*[\"']?([A-Za-z0-9_:.-]{2,40})", re.IGNORECASE)
-#: A header field begins so.
-_FIELD = re.compile(rb"[!-9;-~]{1,200}[ \t]*:")
-_SPACED = re.compile(rb"^([!-9;-~]{1,200})[ \t]+:", re.MULTILINE)
-_COMMON_FIELD = re.compile(
-    rb"(?:Received|From|To|Cc|Subject|Date|Message-ID|MIME-Version|Content-Type|Content-Transfer-Encoding|Reply-To)[ \t]*:",
-    re.IGNORECASE,
-)
 #: Armour of OpenPGP (RFC 9580 section 6.2) in the text itself.
 _ARMOUR = re.compile(
     r"^-----BEGIN PGP (MESSAGE|SIGNATURE|PUBLIC KEY BLOCK)-----[^\n]*\n(?:(?!-----)[^\n]*\n)*(?:-----END PGP [A-Z ]+-----[^\n]*)?",
@@ -92,9 +86,7 @@ def parse(path: Path, blobs_root: Path, envelope_sender: str | None = None, limi
     if not content.strip(b"\x00\r\n\t "):
         raise EmailError("expected a mail (RFC 5322), got an empty file")
     state = _State(BlobStore(blobs_root), limits or ParseLimits())
-    if content.startswith(b"From ") and not _SPACED.match(content):  # the separator of an mbox, left in front
-        content = content[content.find(b"\n") + 1 :]
-    return _email(_message(_bounded_header(_repaired(content, state), state), state), state, "", envelope_sender)
+    return _email(_message(content, state), state, "", envelope_sender)
 
 
 class _Policy(Compat32):
@@ -114,6 +106,7 @@ _POLICY = _Policy(raise_on_defect=False)
 
 def _message(content: bytes, state: _State) -> MimeMessage:
     """Parse; a mail that is nested deeper than the parser may go is taken by its own header only."""
+    content = repaired(content, state.limits.header_bytes, state.defect)
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(min(limit, _frames() + _PARSER_FRAMES))
     try:
@@ -162,57 +155,6 @@ class _Found:
             self.skipped[-1] = last.model_copy(update={"count": last.count + 1})
         else:
             self.skip(number, content_type, "too_many_parts")
-
-
-def _repaired(content: bytes, state: _State) -> bytes:
-    """A header that the parser would end too early: behind a byte order mark or blank lines, with zero bytes or doubled returns."""
-    header = content[: _end_of_header(content)]
-    if b"\r\r\n" in header:
-        state.defect("DoubledReturns")
-        content = content.replace(b"\r\r\n", b"\r\n")
-    start = content.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
-    if start.startswith(b">From "):
-        start = start[start.find(b"\n") + 1 :]
-    if len(start) < len(content) and _FIELD.match(start):
-        state.defect("SomethingBeforeHeader")
-        content = start
-    end = _end_of_header(content)
-    header = content[:end]
-    if b"\0" in header:
-        state.defect("ZeroBytesInHeader")
-        header = header.replace(b"\0", b"")
-    if _FIELD.match(header):
-        spaced = _SPACED.sub(rb"\1:", header)
-        whole = _without_strange_lines(spaced)
-        if spaced != header:
-            state.defect("SpaceBeforeColon")
-        if whole != spaced:
-            state.defect("StrangeLineInHeader")
-        header = whole
-    return header + content[end:]
-
-
-def _without_strange_lines(header: bytes) -> bytes:
-    """Without lines that are no field and go before one that everybody knows: what follows them is no body."""
-    lines = header.splitlines(keepends=True)
-    last = max((number for number, line in enumerate(lines) if _COMMON_FIELD.match(line)), default=0)
-    kept = [line for number, line in enumerate(lines) if number > last or line[:1] in b" \t" or _FIELD.match(line)]
-    return b"".join(kept)
-
-
-def _end_of_header(content: bytes) -> int:
-    ends = [at for at in (content.find(b"\r\n\r\n"), content.find(b"\n\n")) if at >= 0]
-    return min(ends, default=len(content))
-
-
-def _bounded_header(content: bytes, state: _State) -> bytes:
-    """Cut a header block that is longer than anybody's: the parser is quadratic in some of them."""
-    end = _end_of_header(content)
-    if end <= state.limits.header_bytes:
-        return content
-    state.defect("HeaderTooLong")
-    cut = content.rfind(b"\n", 0, state.limits.header_bytes)
-    return content[: cut if cut > 0 else state.limits.header_bytes] + b"\n" + content[end:]
 
 
 def _email(mail: MimeMessage, state: _State, prefix: str, envelope_sender: str | None) -> Email:
@@ -303,7 +245,7 @@ def _decoded(part: MimeMessage, inner: MimeMessage, state: _State) -> MimeMessag
         content = binascii.a2b_base64(str(inner.get_payload()).encode("ascii", "replace"))
     except binascii.Error:
         return inner
-    return _message(_bounded_header(content, state), state)
+    return _message(content, state)
 
 
 def _forwarded(mail: MimeMessage, found: _Found, state: _State) -> Email:

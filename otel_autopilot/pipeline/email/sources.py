@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Literal
 
 from otel_autopilot.errors import SourceError
+from otel_autopilot.pipeline.email.repair import FIELD
 
 _CHUNK = 1_048_576
-_BEGINNING = re.compile(rb"\s*(?:From |>?From:|[!-9;-~]+[ \t]*:)")
+#: A header field begins so, or the separator of an mbox.
+_BEGINNING = re.compile(rb"\s*(?:From |" + FIELD.pattern + rb")")
 _MBOX_ENDINGS = (".mbox", ".mbx")
 #: Bytes of a file that are looked at to tell whether it is a mail.
 _SNIFFED = 4_096
@@ -66,12 +68,6 @@ def read_source(path: Path) -> Iterator[SourceMail]:
     return iter((SourceMail(str(path), "file", path),))
 
 
-def count(path: Path) -> int | None:
-    """How many mails `read_source` will give, or None where only reading it all would tell (an mbox). Raises SourceError."""
-    mails = read_source(path)
-    return None if path.is_file() and _is_mbox(path) else sum(1 for _ in mails)
-
-
 def is_maildir(path: Path) -> bool:
     """Whether a folder has the shape of a Maildir."""
     return (path / "cur").is_dir() and (path / "new").is_dir()
@@ -89,17 +85,15 @@ def mails_of(path: Path) -> list[SourceMail]:
     return [] if path.suffix.lower() != ".eml" and _is_binary(path) else [SourceMail(str(path), "file", path)]
 
 
-def left_out(path: Path) -> tuple[int, int]:
-    """How many files of a folder of mails `read_source` leaves out, because they are no mail, and how many folders in it."""
+def left_out(path: Path, mails: Iterable[SourceMail]) -> tuple[int, int]:
+    """How many files of a folder are none of its mails, and how many folders in it are left out."""
     if not path.is_dir():
         return 0, 0
     if is_maildir(path):
         return 0, sum(is_maildir(folder) for folder in path.iterdir())
-    files = (file for file in path.iterdir() if file.is_file() and not file.name.startswith("."))
-    return (
-        sum(not (may_be_mail(file) and mails_of(file)) for file in files),
-        sum(folder.is_dir() and not folder.name.startswith(".") for folder in path.iterdir()),
-    )
+    taken = {mail.path for mail in mails}
+    seen = [item for item in path.iterdir() if not item.name.startswith(".")]
+    return sum(item.is_file() and item not in taken for item in seen), sum(item.is_dir() for item in seen)
 
 
 def _is_binary(path: Path) -> bool:
