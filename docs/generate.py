@@ -8,9 +8,10 @@ from pathlib import Path
 
 from otel_autopilot.settings import OTEL_VARIABLES, Settings
 from otel_autopilot.telemetry import names
+from otel_autopilot.telemetry.buckets import DURATION_BOUNDS
 from otel_autopilot.workflow import outcomes
 
-DOCS = Path(__file__).parent
+ROOT = Path(__file__).parents[1]
 
 OF_OTHERS = [
     "## From other instrumentations",
@@ -79,7 +80,23 @@ def settings() -> str:
     return "\n".join(lines) + "\n"
 
 
-GENERATED = {"telemetry.md": telemetry, "settings.md": settings, "outcomes.md": outcomes.as_markdown}
+def duration_bounds() -> str:
+    """The bucket bounds as the Collector's span metrics take them."""
+    bounds = ", ".join(_duration(bound) for bound in DURATION_BOUNDS)
+    return f"# Written by `make generated` from otel_autopilot/telemetry/buckets.py: change them there.\n[{bounds}]\n"
+
+
+def _duration(seconds: float) -> str:
+    """As Go reads it: whole seconds, or milliseconds."""
+    return f"{seconds:g}s" if seconds == int(seconds) else f"{seconds * 1000:g}ms"
+
+
+GENERATED = {
+    "docs/telemetry.md": telemetry,
+    "docs/settings.md": settings,
+    "docs/outcomes.md": outcomes.as_markdown,
+    "collector/fragments/duration_bounds.yaml": duration_bounds,
+}
 
 
 def main() -> int:
@@ -89,13 +106,13 @@ def main() -> int:
     check = parser.parse_args().check
     stale = []
     for name, make in GENERATED.items():
-        path, text = DOCS / name, make()
+        path, text = ROOT / name, make()
         if not path.exists() or path.read_text() != text:
             stale.append(name)
             if not check:
                 path.write_text(text)
     if check and stale:
-        sys.stderr.write(f"out of date: {', '.join(f'docs/{name}' for name in stale)}; run: make generated\n")
+        sys.stderr.write(f"out of date: {', '.join(stale)}; run: make generated\n")
         return 1
     return 0
 

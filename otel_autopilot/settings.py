@@ -33,6 +33,8 @@ OTEL_VARIABLES = {
 }
 
 
+#: Flags that are called otherwise than their setting.
+FLAGS = {"jaeger_url": "jaeger"}
 #: Variables of ours that are not settings.
 OTHER_VARIABLES = frozenset({"AUTOPILOT_CONFIG_FILE"})
 
@@ -82,6 +84,11 @@ class Settings(BaseSettings):
         None, description="OTLP endpoint; when set, telemetry goes there instead of to the embedded store."
     )
     collector_protocol: Literal["grpc", "http/protobuf"] = Field("grpc", description="OTLP protocol.")
+
+    jaeger_url: str | None = Field(
+        None, description="Jaeger's UI and API, for links and to see what arrived; default: the Collector's host, port 16686."
+    )
+    jaeger_wait_seconds: float = Field(90.0, gt=0, description="How long `trace` waits for more of its spans to be in Jaeger.")
 
     http_host: str = Field("127.0.0.1", description="Address of the API.")
     http_port: int = Field(8025, ge=0, le=65535, description="Port of the API; 0 takes a free one.")
@@ -154,10 +161,10 @@ class Settings(BaseSettings):
     log_level: str = Field("INFO", description="Level, or `module=LEVEL` pairs separated by commas.")
     log_file: Path | None = Field(None, description="JSON lines, rotated; default: stderr, for people.")
 
-    @field_validator("collector")
+    @field_validator("collector", "jaeger_url")
     @classmethod
     def _is_endpoint(cls, value: str | None) -> str | None:
-        """Refuse what no exporter could send to."""
+        """Refuse what nothing could be sent to."""
         if value is None:
             return None
         try:
@@ -318,7 +325,7 @@ def _explain(error: ValidationError, flags: dict[str, Any]) -> str:
             continue
         otel = next((v for v, n in OTEL_VARIABLES.items() if n == name and os.environ.get(v)), None)
         if name in flags:
-            where = f"flag --{name.replace('_', '-')}"
+            where = f"flag --{FLAGS.get(name, name).replace('_', '-')}"
         elif otel:
             where = otel
         elif os.environ.get(f"AUTOPILOT_{name.upper()}"):

@@ -85,12 +85,18 @@ def trace(
         typer.Option("--deliver-to", metavar="TARGET", help="A folder, maildir:PATH, smtp://host:port or https://...; repeatable."),
     ] = None,
     collector: Collector = None,
+    jaeger: Annotated[
+        str | None,
+        typer.Option(
+            "--jaeger", metavar="URL", help="With a Collector: the Jaeger to wait for and link to (its host, port 16686)."
+        ),
+    ] = None,
     skip: Annotated[int, typer.Option("--skip", min=0, help="Leave out the first N mails (to go on after Ctrl-C).")] = 0,
 ) -> None:
     """Take each mail through the pipeline as a fresh run and show its trace."""
     from otel_autopilot.cli.trace import trace as run_trace
 
-    raise typer.Exit(run_trace(source, as_json=as_json, deliver_to=deliver_to or [], collector=collector, skip=skip))
+    raise typer.Exit(run_trace(source, as_json=as_json, deliver_to=deliver_to or [], collector=collector, jaeger=jaeger, skip=skip))
 
 
 @app.command(epilog="Example: `otel-autopilot show 7f3c2a1b`")

@@ -21,6 +21,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from otel_autopilot.cli.jaeger import Jaeger, beside
 from otel_autopilot.errors import EmailError, SourceError
 from otel_autopilot.local.model import LogRecordRow, SpanRecord
 from otel_autopilot.local.terminal import console, json_text, print_trace
@@ -42,11 +43,15 @@ from otel_autopilot.workflow.outcomes import row_of
 PROGRESS_SECONDS = 10.0
 #: With more mails than this, a line each instead of a waterfall each.
 WATERFALLS = 3
+#: Of how many traces that stay incomplete in Jaeger a line says so.
+_MISSING_TOLD = 10
 
 
-def trace(sources: Sequence[Path], *, as_json: bool, deliver_to: Sequence[str], collector: str | None, skip: int) -> int:
-    """Run the command; returns the exit code: 0 all succeeded, 1 some did not, 130 interrupted."""
-    settings = Settings.load(collector=collector, deliver_to=tuple(deliver_to) or None)
+def trace(
+    sources: Sequence[Path], *, as_json: bool, deliver_to: Sequence[str], collector: str | None, jaeger: str | None, skip: int
+) -> int:
+    """Run the command; returns the exit code: 0 all succeeded, 1 some did not or a trace stays incomplete in Jaeger, 130 interrupted."""
+    settings = Settings.load(collector=collector, jaeger_url=jaeger, deliver_to=tuple(deliver_to) or None)
     prepare_data_dir(settings)
     settings.export_retention()
     mails: list[SourceMail] = []
@@ -74,13 +79,27 @@ def trace(sources: Sequence[Path], *, as_json: bool, deliver_to: Sequence[str], 
         tap=tap,
         runtime_metrics=False,
     )
-    command = _Trace(settings, tap, as_json=as_json, total=total)
+    found = _jaeger(settings)
+    command = _Trace(settings, tap, found, as_json=as_json, total=total)
     with _work_directory(settings.data_dir) as directory:
         code = asyncio.run(command.run(mails[skip:], BlobStore(directory)))
     telemetry.shutdown(10.0)
     write_health(settings.data_dir, telemetry, settings.service_name)
     command.sum_up(telemetry, skip)
+    if found is not None and not command.wait_for_jaeger():
+        code = code or 1
     return code
+
+
+def _jaeger(settings: Settings) -> Jaeger | None:
+    """The Jaeger to look in; None without a Collector, or when there is none at that address."""
+    if settings.collector is None:
+        return None
+    jaeger = Jaeger(settings.jaeger_url or beside(settings.collector))
+    if jaeger.answers():
+        return jaeger
+    sys.stderr.write(f"no Jaeger answers at {jaeger.url} (--jaeger URL): whether the traces arrive is not looked at\n")
+    return None
 
 
 @contextmanager
@@ -97,9 +116,11 @@ def _work_directory(data_dir: Path) -> Iterator[Path]:
 
 
 class _Trace:
-    def __init__(self, settings: Settings, tap: Tap, *, as_json: bool, total: int) -> None:
+    def __init__(self, settings: Settings, tap: Tap, jaeger: Jaeger | None, *, as_json: bool, total: int) -> None:
         self._settings = settings
         self._tap = tap
+        self._jaeger = jaeger
+        self._spans: dict[str, frozenset[str]] = {}
         self._json = as_json
         self._total = total
         self._outcomes: Counter[str] = Counter()
@@ -161,6 +182,30 @@ class _Trace:
             where = self._settings.collector or "the embedded store"
             sys.stderr.write(f"{spans} spans could not be sent to {where} ({reason}); see: otel-autopilot doctor\n")
 
+    def wait_for_jaeger(self) -> bool:
+        """Wait until Jaeger has every trace whole; False, and a line for each on stderr, when some stay incomplete."""
+        assert self._jaeger is not None
+        with self._progress as progress:
+            task = progress.add_task("Waiting for Jaeger", total=len(self._spans))
+            missing = self._jaeger.wait_for(
+                self._spans, self._settings.jaeger_wait_seconds, lambda whole: progress.update(task, completed=whole)
+            )
+        self._jaeger.close()
+        whole = len(self._spans) - len(missing)
+        if not missing and self._spans:
+            spans = sum(map(len, self._spans.values()))
+            traces = "the whole trace" if whole == 1 else f"all {whole:,} traces whole"
+            sys.stderr.write(f"Jaeger has {traces}: {spans:,} spans\n")
+        elif missing:
+            sys.stderr.write(
+                f"Jaeger has {whole:,} of {len(self._spans):,} traces whole; a Collector that samples may have left others out\n"
+            )
+        for trace_id, count in list(missing.items())[:_MISSING_TOLD]:
+            sys.stderr.write(f"{count} of {len(self._spans[trace_id])} spans are missing: {self._jaeger.link(trace_id)}\n")
+        if len(missing) > _MISSING_TOLD:
+            sys.stderr.write(f"and of {len(missing) - _MISSING_TOLD:,} more traces\n")
+        return not missing
+
     async def _tell(self) -> None:
         """Where stderr is no terminal: a line now and then, also while one mail takes long."""
         while self._quiet:
@@ -181,13 +226,20 @@ class _Trace:
         spans, logs = self._tap.take(once.identity.trace_id)
         outcome = row_of(once.finished.state).outcome or "failed"
         self._outcomes[outcome] += 1
+        link = None
+        if self._jaeger is not None:
+            trace_id = f"{once.identity.trace_id:032x}"
+            link = self._jaeger.link(trace_id)
+            self._spans[trace_id] = frozenset(f"{span.context.span_id:016x}" for span in spans if span.context is not None)
         if self._json:
-            sys.stdout.write(json_text(_line(mail, once, outcome, spans)) + "\n")
+            sys.stdout.write(json_text({**_line(mail, once, outcome, spans), "jaeger": link}) + "\n")
             sys.stdout.flush()
         elif self._total <= WATERFALLS:
             self._waterfall(mail, once, spans, logs)
         else:
             self._summary(mail, once, outcome)
+        if link is not None and not self._json:
+            self._out.print(f"Jaeger: {link}", markup=False, highlight=False, soft_wrap=True)
 
     def _waterfall(self, mail: SourceMail, once: Once, spans: list[ReadableSpan], logs: list[ReadableLogRecord]) -> None:
         self._out.print(mail.label, style="bold", markup=False, highlight=False)

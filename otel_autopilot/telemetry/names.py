@@ -58,6 +58,9 @@ WORKFLOW = Attribute("autopilot.workflow", "string", "Name of the workflow that 
 OUTCOME = Attribute("autopilot.outcome", "string", "success, failed or rejected; of a stage also lost.")
 RUN_STATE = Attribute("autopilot.run.state", "string", "State of the run, as the run store has it.")
 ATTEMPT = Attribute("autopilot.attempt", "int", "1 for the first try of a stage, 2 for the next, ...")
+RARE = Attribute(
+    "autopilot.rare", "boolean", "True where emails of this kind are seldom (under 1 % of the latest 1,000); sampling keeps them."
+)
 ATTEMPT_LOST = Attribute("autopilot.attempt.lost", "boolean", "True on the span of an attempt whose process died.")
 QUEUE_DURATION = Attribute("autopilot.stage.queue.duration", "double", "Seconds between the stage being ready and its start.")
 EXECUTOR = Attribute("autopilot.executor.id", "string", "Which process of a deployment did the work.")
@@ -111,7 +114,7 @@ _ATTEMPT = (*_RUN, STAGE, ATTEMPT, OUTCOME, QUEUE_DURATION, EXECUTOR, ERROR_TYPE
 
 EMAIL_PIPELINE = SpanName(
     "email pipeline", "CONSUMER", "The only root: first byte received to last delivery accepted.",
-    (*_RUN, OUTCOME, RUN_STATE, EMAIL_SOURCE, EMAIL_MESSAGE_ID, EMAIL_SENDER, EMAIL_SIZE, EMAIL_CONFLICT, ERROR_TYPE),
+    (*_RUN, OUTCOME, RUN_STATE, EMAIL_SOURCE, EMAIL_MESSAGE_ID, EMAIL_SENDER, EMAIL_SIZE, EMAIL_CONFLICT, RARE, ERROR_TYPE),
 )  # fmt: skip
 STAGE_SPANS = {
     stage: SpanName(stage, "INTERNAL", f"One attempt at the {stage} stage.", (*_ATTEMPT, ATTEMPT_LOST)) for stage in STAGES

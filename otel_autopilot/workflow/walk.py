@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -29,6 +29,7 @@ from otel_autopilot.telemetry import run as run_trace
 from otel_autopilot.telemetry.known_values import KnownValues
 from otel_autopilot.telemetry.propagation import mail_origin
 from otel_autopilot.telemetry.pseudonyms import pseudonym
+from otel_autopilot.telemetry.rarity import Rarity
 from otel_autopilot.telemetry.redaction import Redactor, learn
 from otel_autopilot.telemetry.run import RunIdentity
 from otel_autopilot.workflow.definition import Workflow
@@ -48,6 +49,7 @@ MESSAGES: dict[str, type[Message]] = {
 WORDY = frozenset({"digest_agent"})
 
 _REDACTOR = Redactor()
+_RARITY = Rarity()
 
 #: Runs a step of the walk, or hands back what the step returned before a crash.
 Checkpoint = Callable[[str, Callable[[], Awaitable[dict[str, Any]]]], Awaitable[dict[str, Any]]]
@@ -356,11 +358,20 @@ def emit_root(walk: Walk, finished: Finished) -> None:
             names.EMAIL_MESSAGE_ID: pseudonym(email.message_id) if email is not None and email.message_id else None,
             names.EMAIL_SENDER: pseudonym(email.sender.address) if email is not None and email.sender is not None else None,
             names.EMAIL_CONFLICT: walk.conflict or None,
+            names.RARE: _RARITY.is_rare(_kind(walk, finished)) or None,
         },
     )
     with run_trace.logs_of(walk.identity, known=walk.known):
         seconds = (finished.ended_unix_nano - walk.identity.started_unix_nano) / 1e9
         logger.bind(run=walk.identity.run_id, state=finished.state).info("{} after {:.3f} s", finished.state, seconds)
+
+
+def _kind(walk: Walk, finished: Finished) -> Hashable:
+    """What makes emails alike for sampling: the path they took, how it ended, and what they consist of."""
+    email = walk.email
+    parts = frozenset(part.content_type for part in (*email.bodies, *email.attachments)) if email is not None else frozenset()
+    error = (finished.error.stage, finished.error.type) if finished.error else None
+    return walk.workflow.name, walk.raw.envelope.source, finished.state, error, parts
 
 
 def current_link() -> tuple[Link, ...]:
