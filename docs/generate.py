@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
+
+import yaml
+from opentelemetry import semconv
 
 from otel_autopilot.settings import OTEL_VARIABLES, Settings
 from otel_autopilot.telemetry import names
@@ -86,6 +90,23 @@ def duration_bounds() -> str:
     return f"# Written by `make generated` from otel_autopilot/telemetry/buckets.py: change them there.\n[{bounds}]\n"
 
 
+def known_keys() -> str:
+    """Names of attributes that are ours or the semantic conventions', without those that are personal by their name."""
+    ours = {attribute.name for item in (*names.SPANS, *names.METRICS) for attribute in item.attributes}
+    folders = [Path(semconv.__path__[0]) / name for name in ("attributes", "_incubating/attributes")]
+    theirs = {
+        value
+        for folder in folders
+        for file in sorted(folder.glob("*_attributes.py"))
+        for value in re.findall(r'^[A-Z0-9_]+: Final = "([a-z0-9_.]+)"$', file.read_text(), re.MULTILINE)
+    }
+    expressions = yaml.safe_load((ROOT / "collector/fragments/personal_keys.yaml").read_text())
+    personal = [re.compile(expression.replace("$$", "$")) for expression in expressions]
+    keys = sorted(key for key in ours | theirs if "." in key and (key in ours or not any(item.search(key) for item in personal)))
+    lines = ["# Written by `make generated` from the semantic conventions and otel_autopilot/telemetry/names.py: change nothing here."]
+    return "\n".join([*lines, *(f"- {key}" for key in keys)]) + "\n"
+
+
 def _duration(seconds: float) -> str:
     """As Go reads it: whole seconds, or milliseconds."""
     return f"{seconds:g}s" if seconds == int(seconds) else f"{seconds * 1000:g}ms"
@@ -96,6 +117,7 @@ GENERATED = {
     "docs/settings.md": settings,
     "docs/outcomes.md": outcomes.as_markdown,
     "collector/fragments/duration_bounds.yaml": duration_bounds,
+    "collector/fragments/known_keys.yaml": known_keys,
 }
 
 
