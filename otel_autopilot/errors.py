@@ -3,6 +3,7 @@
     AutopilotError
     ├── SettingsError          a setting, flag or file of settings is wrong (exit code 2)
     ├── SourceError            a SOURCE can't be read as mail (exit code 2)
+    ├── CollectorError         a Collector configuration can't be read (exit code 2)
     ├── StageError             a stage could not do its work on one email
     │   ├── EmailError         the bytes can't be taken as an email
     │   ├── IngestionError     a part can't be turned into text
@@ -39,6 +40,10 @@ class SettingsError(AutopilotError):
 
 class SourceError(AutopilotError):
     """A SOURCE given by the user doesn't exist or holds no mail."""
+
+
+class CollectorError(AutopilotError):
+    """A Collector configuration, or a file that it includes, can't be read."""
 
 
 class StageError(AutopilotError):

@@ -1,0 +1,70 @@
+"""Secrets in the file, and files of secrets that aren't there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from otel_autopilot.collector.configuration import KINDS, Configuration
+from otel_autopilot.collector.findings import Problems
+from otel_autopilot.collector.nodes import keyed_scalars, value
+from otel_autopilot.collector.secret_keys import holds_secret
+
+_USERINFO = re.compile(r"://[^/\s@:]*:([^/\s@]+)@")
+_FILE_KEYS = re.compile(r"(^|_)(ca_file|cert_file|key_file|token_file|secret_file|password_file|credentials_file|filename)$")
+#: Sections in which an address can hold a password; patterns of processors look like one and are none.
+_WITH_ADDRESSES = ("receivers", "exporters", "connectors", "extensions", "service")
+
+
+def plain_text_secret(config: Configuration) -> Problems:
+    """Who reads the file, its history or its backup has the secret; a variable's default is in the file too."""
+    for section in (*KINDS, "service"):
+        for keys, scalar in keyed_scalars(value(config.root, section)):
+            if scalar.null or not keys:
+                continue
+            if holds_secret(keys) and scalar.raw.lower() not in ("true", "false", "") and literal(scalar.raw):
+                yield (
+                    scalar.mark,
+                    f"{keys[-1]} holds its secret in plain text: use ${{env:NAME}} without a default, or ${{file:PATH}}",
+                )
+            elif section in _WITH_ADDRESSES and any(literal(found) for found in _USERINFO.findall(_resolved(scalar.raw))):
+                yield scalar.mark, f"{keys[-1]} is an address with a password in plain text: use ${{env:NAME}} for it"
+
+
+def literal(raw: str) -> bool:
+    """Whether a value as written holds a secret: nothing of it is a reference, or a reference has a default."""
+    if "${" not in raw:
+        return bool(raw)
+    if re.search(r"\$\{(?!env:|file:)[A-Za-z][\w+.-]+:(?!-)", raw):
+        return False
+    return any(default and not default.startswith("${") for default in re.findall(r":-([^}]*)", raw))
+
+
+def _resolved(raw: str) -> str:
+    """A text in which references hold no characters that separate the parts of an address."""
+    return re.sub(
+        r"\$\{[^{}]*\}", lambda match: match[0] if ":-" in match[0] and not match[0].endswith(":-}") else "", raw
+    ).replace(":@", "@")
+
+
+def missing_file(config: Configuration) -> Problems:
+    """A Collector without its token or certificate doesn't start, or sends without; `validate` doesn't open the files."""
+    for section in ("receivers", "exporters", "extensions"):
+        for keys, scalar in keyed_scalars(value(config.root, section)):
+            if not keys or not scalar.known or scalar.null or not scalar.text:
+                continue
+            if keys[-1] == "filename" and not keys[0].startswith(("bearertokenauth", "bearer_token_auth")):
+                continue
+            if _FILE_KEYS.search(keys[-1]) and not _exists(scalar.text):
+                yield scalar.mark, f"{keys[-1]}: there is no file {scalar.text}"
+    for keys, scalar in keyed_scalars(config.root):
+        match = re.fullmatch(r"\$\{file:([^${}]+)\}", scalar.raw)
+        if match and keys and holds_secret(keys) and not _exists(match[1]):
+            yield scalar.mark, f"{keys[-1]}: there is no file {match[1]}"
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,53 @@
+"""What is named and not defined, and what is defined and not named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from otel_autopilot.collector.configuration import KINDS, Component, Configuration, Ref
+from otel_autopilot.collector.findings import Problems
+from otel_autopilot.collector.nodes import keyed_scalars
+
+
+def undefined_component(config: Configuration) -> Problems:
+    """The Collector refuses to start with a name that nothing defines."""
+    for pipeline in config.pipelines:
+        ends: tuple[tuple[str, tuple[Ref, ...], Callable[[Ref], Component | None]], ...] = (
+            ("receiver", pipeline.receivers, config.receiver),
+            ("processor", pipeline.processors, config.processor),
+            ("exporter", pipeline.exporters, config.exporter),
+        )
+        for role, refs, find in ends:
+            for ref in refs:
+                if find(ref) is None:
+                    yield ref.mark, f"pipeline {pipeline.name} names the {role} {ref.id}, which is not defined"
+        for role, refs, _ in ends[::2]:
+            if not refs:
+                yield pipeline.mark, f"pipeline {pipeline.name} has no {role}"
+    for ref in config.extensions:
+        if ref.id not in config.components["extensions"]:
+            yield ref.mark, f"service.extensions names {ref.id}, which is not defined"
+    in_service = {ref.id for ref in config.extensions}
+    for keys, scalar in keyed_scalars(config.root):
+        if keys[-2:] == ("auth", "authenticator") and scalar.known and not scalar.null and scalar.text not in in_service:
+            yield scalar.mark, f"the authenticator {scalar.text} is not in service.extensions"
+
+
+def unused_component(config: Configuration) -> Problems:
+    """What no pipeline names doesn't run, and the Collector doesn't say so: a receiver hears nothing, a redaction redacts nothing."""
+    for kind in KINDS:
+        used = {component.id for component in config.used(kind)}
+        where = "service.extensions" if kind == "extensions" else "any pipeline"
+        for component in config.components[kind].values():
+            if component.id not in used:
+                yield component.mark, f"{component.id} is defined and not in {where}: it does not run"
+
+
+def one_sided_connector(config: Configuration) -> Problems:
+    """A connector takes from one pipeline and gives to another: with one end only it has nothing to give, or nobody to give it to."""
+    for connector in config.used("connectors"):
+        gives = any(ref.id == connector.id for pipeline in config.pipelines for ref in pipeline.receivers)
+        takes = any(ref.id == connector.id for pipeline in config.pipelines for ref in pipeline.exporters)
+        if not (gives and takes):
+            end = "an exporter" if takes else "a receiver"
+            yield connector.mark, f"{connector.id} is only {end} of pipelines: name it at the other end too"
