@@ -62,4 +62,5 @@ def _configuration(group: list[Mapping], expander: Expander) -> Configuration:
     return Configuration.of(
         root,
         tuple(replace(each, before=expander.expand(each.before), after=expander.expand(each.after)) for each in replaced),
+        tuple(expander.verbatim.items()),
     )

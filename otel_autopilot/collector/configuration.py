@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from otel_autopilot.collector.merging import Replaced
 from otel_autopilot.collector.names import canonical
-from otel_autopilot.collector.nodes import Mapping, Mark, Node, Scalar, entries, items, value
+from otel_autopilot.collector.nodes import Mapping, Mark, Node, Scalar, entries, items, scalars, value
 from otel_autopilot.errors import CollectorError
 
 #: The sections that define components.
@@ -41,6 +41,8 @@ class Pipeline:
     receivers: tuple[Ref, ...]
     processors: tuple[Ref, ...]
     exporters: tuple[Ref, ...]
+    #: Whether every name is known: a variable without a value here may stand for any component.
+    known: bool = True
 
     @property
     def signal(self) -> str:
@@ -50,16 +52,21 @@ class Pipeline:
 
 @dataclass(frozen=True, eq=False)
 class Configuration:
-    """A whole configuration, resolved; ``replaced`` is what overlays took from it, resolved too."""
+    """A whole configuration, resolved.
+
+    ``replaced`` is what overlays took from it, resolved too; ``verbatim`` the included files that were taken as text, and why
+    that isn't what they look like.
+    """
 
     root: Mapping
     components: dict[str, dict[str, Component]]
     pipelines: tuple[Pipeline, ...]
     extensions: tuple[Ref, ...]
-    replaced: tuple[Replaced, ...] = field(default=())
+    replaced: tuple[Replaced, ...] = ()
+    verbatim: tuple[tuple[Mark, str], ...] = ()
 
     @classmethod
-    def of(cls, node: Node, replaced: tuple[Replaced, ...] = ()) -> Configuration:
+    def of(cls, node: Node, replaced: tuple[Replaced, ...] = (), verbatim: tuple[tuple[Mark, str], ...] = ()) -> Configuration:
         """Name what a resolved node holds; raises CollectorError where it isn't a Collector's configuration."""
         if not isinstance(node, Mapping) or not set(node.entries) & {*KINDS, "service"}:
             raise CollectorError(
@@ -76,11 +83,12 @@ class Configuration:
                 _refs(value(each.value, "receivers")),
                 _refs(value(each.value, "processors")),
                 _refs(value(each.value, "exporters")),
+                all(scalar.known for scalar in scalars(each.value)),
             )
             for each in entries(value(node, "service", "pipelines"))
         )
         components = {kind: {each.id: each for each in _components(kind, value(node, kind))} for kind in KINDS}
-        return cls(node, components, pipelines, _refs(value(node, "service", "extensions")), replaced)
+        return cls(node, components, pipelines, _refs(value(node, "service", "extensions")), replaced, verbatim)
 
     @property
     def whole(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 
 _LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1|0:0:0:0:0:0:0:1|.*\.localhost|passthrough", re.IGNORECASE)
@@ -30,4 +31,7 @@ def is_everywhere(endpoint: str) -> bool:
     if endpoint.startswith(("unix:", "/", "@")) or not endpoint:
         return False
     host, port = split(endpoint)
-    return host in {"0.0.0.0", "::", "0:0:0:0:0:0:0:0", "*"} or (host == "" and port != "")  # noqa: S104
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return host == "*" or (host == "" and port != "")

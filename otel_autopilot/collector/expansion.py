@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from otel_autopilot.collector.nodes import Entry, Mapping, Mark, Node, Scalar, Sequence
-from otel_autopilot.collector.reading import NODE_LIMIT, SIZE_LIMIT, read
+from otel_autopilot.collector.reading import NODE_LIMIT, SIZE_LIMIT, NotYaml, read
 from otel_autopilot.collector.secret_keys import holds_secret
 from otel_autopilot.errors import CollectorError
 
@@ -21,6 +21,8 @@ from otel_autopilot.errors import CollectorError
 _INCLUDE_LIMIT = 20
 #: References within references.
 _REFERENCE_LIMIT = 20
+#: Values that aren't text: numbers, booleans, nothing.
+_TYPED = re.compile(r"|~|null|true|false|[-+]?[0-9][0-9_.eE+-]*", re.IGNORECASE)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(.*)", re.DOTALL)
 
 
@@ -30,8 +32,23 @@ class _Text:
 
     text: str
     known: bool = True
+    assumed: bool = False
     include: Node | None = None
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a text stands: its mark, the keys that lead to it, the files included so far and the folders they are in."""
+
+    mark: Mark
+    keys: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
+    folders: tuple[Path, ...] = ()
+
+    @property
+    def secret(self) -> bool:
+        """Whether the value there is a secret."""
+        return bool(self.keys) and holds_secret(self.keys)
 
 
 class Expander:
@@ -43,6 +60,8 @@ class Expander:
         self._budget = NODE_LIMIT
         #: The text of each file that was read, by the name that findings give.
         self.sources: dict[str, str] = {}
+        #: Included files that the Collector takes as they are, though they hold more than their value.
+        self.verbatim: dict[Mark, str] = {}
 
     def load(self, file: str) -> Node:
         """Read a file named on the command line; raises CollectorError where it can't be."""
@@ -51,107 +70,145 @@ class Expander:
     def expand(self, node: Node) -> Node:
         """The node with everything resolved; raises CollectorError where an include is missing or includes itself."""
         self._budget = NODE_LIMIT
-        return self._expand(node, (), ())
+        return self._expand(node, _Place(node.mark))
 
     def _load(self, path: Path, file: str) -> Node:
         if path not in self._parsed:
-            try:
-                if path.is_file() and path.stat().st_size > SIZE_LIMIT:
-                    raise CollectorError(f"{file}: expected at most {SIZE_LIMIT:,} bytes, got {path.stat().st_size:,}")
-                content = path.read_text(encoding="utf-8-sig")
-            except (OSError, ValueError) as error:
-                why = "not UTF-8" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", None) or str(error)
-                raise CollectorError(f"{file}: expected a file of YAML, got none: {why}") from error
-            self.sources[file] = content
+            self.sources[file] = content = _content(path, file)
             self._parsed[path] = read(content, file)
         return self._parsed[path]
 
-    def _expand(self, node: Node, keys: tuple[str, ...], files: tuple[Path, ...]) -> Node:
+    def _load_included(self, path: Path, file: str) -> Node:
+        """As `load`, but a text that is one string, or no YAML, is taken verbatim: NewRetrievedFromYAML of confmap does so."""
+        if path in self._parsed:
+            return self._parsed[path]
+        mark = Mark(file, 1)
+        try:
+            node = self._load(path, file)
+        except NotYaml as error:
+            content = self.sources[file]
+            self.verbatim[mark] = f"the Collector takes this file as it is, as one text: {str(error).partition(': ')[2]}"
+            node = Scalar(mark, content, content)
+        if isinstance(node, Scalar) and not _TYPED.fullmatch(node.raw) and mark not in self.verbatim:
+            content = self.sources[file]
+            if content != node.raw:
+                what = "a line break at the end" if content.rstrip("\r\n") == node.raw else "comments, quotes and line breaks"
+                self.verbatim[mark] = (
+                    f"the Collector takes a file that is one text as it is, with {what}: write the bare value only"
+                )
+            node = Scalar(mark, content, content)
+        self._parsed[path] = node
+        return node
+
+    def _expand(self, node: Node, place: _Place) -> Node:
         self._budget -= 1
         if self._budget < 0:
             raise CollectorError(f"{node.mark}: expected at most {NODE_LIMIT:,} values with all includes, got more")
         if isinstance(node, Mapping):
-            return Mapping(
-                node.mark,
-                {
-                    key: Entry(key, entry.mark, self._expand(entry.value, (*keys, key), files))
-                    for key, entry in node.entries.items()
-                },
-            )
+            inner = {
+                key: Entry(key, each.mark, self._expand(each.value, replace(place, keys=(*place.keys, key))))
+                for key, each in node.entries.items()
+            }
+            return Mapping(node.mark, inner)
         if isinstance(node, Sequence):
-            return Sequence(node.mark, tuple(self._expand(item, keys, files) for item in node.items))
-        if "$" not in node.raw:
-            return node
-        try:
-            result = self._text(node.raw, node.mark, keys, files, 0)
-        except RecursionError as error:
-            raise CollectorError(f"{node.mark}: expected fewer references within references") from error
-        if result.include is not None and not isinstance(result.include, Scalar):
-            return result.include
-        if result.include is not None:  # a secret or a word from a file: it stands where the reference stands
-            return replace(node, text=result.include.text, known=result.include.known, null=result.include.null)
-        whole = node.raw.startswith("${") and result.known and result.text == ""
-        return replace(node, text=result.text, known=result.known, null=whole)
+            return Sequence(node.mark, tuple(self._expand(item, place) for item in node.items))
+        return self._scalar(node, replace(place, mark=node.mark)) if "$" in node.raw else node
 
-    def _text(self, raw: str, mark: Mark, keys: tuple[str, ...], files: tuple[Path, ...], depth: int) -> _Text:
+    def _scalar(self, node: Scalar, place: _Place) -> Node:
+        found = self._text(node.raw, place, 0)
+        if found.include is not None and not isinstance(found.include, Scalar):
+            return found.include
+        if found.include is not None:  # a word from a file stands where the reference to it stands
+            return replace(node, text=found.include.text, known=found.include.known, null=found.include.null)
+        if found.known and node.raw.startswith("${") and _closing(node.raw, 0) == len(node.raw) - 1:
+            return self._typed(replace(node, text=found.text, assumed=found.assumed))
+        return replace(node, text=found.text, known=found.known, assumed=found.assumed)
+
+    def _typed(self, node: Scalar) -> Node:
+        """What one whole reference stands for: the Collector reads a variable's value as YAML, so it may be a list."""
+        try:
+            value = read(node.text, node.mark.file)
+        except CollectorError:
+            return node
+        return self._stand_in(value, node)
+
+    def _stand_in(self, value: Node, node: Scalar) -> Node:
+        """A value from elsewhere, at the place of the reference to it."""
+        if isinstance(value, Mapping):
+            entries = {key: Entry(key, node.mark, self._stand_in(each.value, node)) for key, each in value.entries.items()}
+            return Mapping(node.mark, entries)
+        if isinstance(value, Sequence):
+            return Sequence(node.mark, tuple(self._stand_in(item, node) for item in value.items))
+        return replace(node, text=value.text, null=value.null)
+
+    def _text(self, raw: str, place: _Place, depth: int) -> _Text:
         if depth > _REFERENCE_LIMIT:
-            raise CollectorError(f"{mark}: expected at most {_REFERENCE_LIMIT} references within references, got more")
+            raise CollectorError(f"{place.mark}: expected at most {_REFERENCE_LIMIT} references within references, got more")
         parts: list[str] = []
-        known = True
+        known, assumed = True, False
         index = 0
         while index < len(raw):
+            end = _closing(raw, index) if raw.startswith("${", index) else -1
             if raw.startswith("$$", index):
                 parts.append("$")
                 index += 2
-            elif raw.startswith("${", index) and (end := _closing(raw, index)) > 0:
-                inner = self._text(raw[index + 2 : end], mark, keys, files, depth + 1)
-                if inner.known:
-                    found = self._refer(inner.text, mark, keys, files, depth)
-                    if found.include is not None and index == 0 and end == len(raw) - 1:
-                        return found
-                    known = known and found.known
-                    parts.append(found.text)
-                else:
-                    known = False
+            elif end > 0:
+                inner = self._text(raw[index + 2 : end], place, depth + 1)
+                found = self._refer(inner.text, place, depth) if inner.known else _Text("", known=False)
+                if found.include is not None and (index, end) == (0, len(raw) - 1):
+                    return found
+                known, assumed = known and found.known, assumed or inner.assumed or found.assumed
+                parts.append(found.text)
                 index = end + 1
             else:
-                parts.append(raw[index])
-                index += 1
-        return _Text("".join(parts), known)
+                after = raw.find("$", index + 1)
+                parts.append(raw[index : after if after > 0 else len(raw)])
+                index = after if after > 0 else len(raw)
+        return _Text("".join(parts), known, assumed)
 
-    def _refer(self, reference: str, mark: Mark, keys: tuple[str, ...], files: tuple[Path, ...], depth: int) -> _Text:
+    def _refer(self, reference: str, place: _Place, depth: int) -> _Text:
         match = _SCHEME.fullmatch(reference)
-        scheme, rest = (match[1], match[2]) if match else ("env", reference)
+        scheme, rest = (match[1], match[2]) if match and not reference.partition(":")[2].startswith("-") else ("env", reference)
         if scheme == "env":
             name, _, default = rest.partition(":-")
             if name in self._variables:
-                return self._text(self._variables[name], mark, keys, files, depth + 1)
-            return _Text(default, known=":-" in rest)
+                return self._text(self._variables[name], place, depth + 1)
+            return _Text(default, known=":-" in rest, assumed=True)
         if scheme == "file":
-            return self._include(rest, mark, keys, files)
+            return self._include(rest, place)
         return _Text("", known=False)  # yaml:, http: and others are not followed
 
-    def _include(self, name: str, mark: Mark, keys: tuple[str, ...], files: tuple[Path, ...]) -> _Text:
-        path, shown = Path(name), name
-        if not path.is_file() and not path.is_absolute():
-            beside = Path(mark.file).parent / name
-            if beside.is_file():
-                path, shown = beside, str(beside)
-        if not path.is_file():
-            if keys and holds_secret(keys):
-                return _Text("", known=False)  # a secret is only where the Collector runs; missing-file speaks of it
-            raise CollectorError(f"{mark}: expected the file {name} to include, got no such file here or beside {mark.file}")
+    def _include(self, name: str, place: _Place) -> _Text:
+        folders = tuple(dict.fromkeys((Path(place.mark.file).parent, *place.folders)))
+        try:
+            path = next((path for path in (Path(name), *(folder / name for folder in folders)) if path.is_file()), None)
+        except (OSError, ValueError):
+            path = None
+        if path is None and place.secret:
+            return _Text("", known=False)  # a secret is only where the Collector runs; missing-file speaks of it
+        if path is None:
+            raise CollectorError(
+                f"{place.mark}: expected the file {name} to include, got no such file in the working directory or beside "
+                f"{place.mark.file}"
+            )
         resolved = path.resolve()
-        if resolved in files or len(files) >= _INCLUDE_LIMIT:
-            raise CollectorError(f"{mark}: expected an include that ends, got {name}, which includes itself")
-        if keys and holds_secret(keys):
-            return _Text(path.read_text(encoding="utf-8", errors="replace").strip()[:1000])
-        node = self._expand(self._load(path, _short(shown)), keys, (*files, resolved))
+        if resolved in place.files or len(place.files) >= _INCLUDE_LIMIT:
+            raise CollectorError(f"{place.mark}: expected an include that ends, got {name}, which includes itself")
+        if place.secret:
+            return _Text(path.read_text(encoding="utf-8", errors="replace").strip())
+        content = self._load_included(path, os.path.normpath(path))
+        node = self._expand(content, replace(place, files=(*place.files, resolved), folders=folders))
         return _Text(node.text if isinstance(node, Scalar) else "", include=node)
 
 
-def _short(name: str) -> str:
-    return os.path.normpath(name)
+def _content(path: Path, file: str) -> str:
+    try:
+        if path.is_file() and path.stat().st_size > SIZE_LIMIT:
+            raise CollectorError(f"{file}: expected at most {SIZE_LIMIT:,} bytes, got {path.stat().st_size:,}")
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        why = "not UTF-8" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", None) or str(error)
+        raise CollectorError(f"{file}: expected a file of YAML, got none: {why}") from error
 
 
 def _closing(raw: str, start: int) -> int:

@@ -28,7 +28,8 @@ class Scalar:
     """A single value.
 
     ``raw`` is what stands in the file, ``text`` what becomes of it once variables are resolved. ``known`` is false when a
-    variable has neither a value nor a default here. ``null`` tells an empty value from an empty string.
+    variable has neither a value nor a default here, ``assumed`` is true when a default was taken for one. ``null`` tells an empty
+    value from an empty string.
     """
 
     mark: Mark
@@ -36,6 +37,7 @@ class Scalar:
     text: str
     null: bool = False
     known: bool = True
+    assumed: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -24,6 +24,10 @@ NODE_LIMIT = 200_000
 SIZE_LIMIT = 8_000_000
 
 
+class NotYaml(CollectorError):
+    """The text isn't YAML at all."""
+
+
 @dataclass
 class _Open:
     """A map or list that isn't closed yet."""
@@ -38,16 +42,16 @@ class _Open:
 def read(text: str, file: str) -> Node:
     """The first document in a text as nodes; ``file`` is the name that errors and findings give.
 
-    Raises CollectorError where the text isn't YAML, holds more than one document, repeats a key, nests too deeply or grows
+    Raises NotYaml where the text isn't YAML, CollectorError where it holds more than one document, repeats a key, nests too deeply or grows
     too large by its aliases.
     """
     try:
         return _Reader(file).read(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise CollectorError(f"{file}:{mark.line + 1 if mark else 1}: expected YAML: {error.problem or error.context}") from error
+        raise NotYaml(f"{file}:{mark.line + 1 if mark else 1}: expected YAML: {error.problem or error.context}") from error
     except (yaml.YAMLError, ValueError) as error:
-        raise CollectorError(f"{file}:1: expected YAML: {str(error).splitlines()[0] if str(error) else 'unreadable'}") from error
+        raise NotYaml(f"{file}:1: expected YAML: {str(error).splitlines()[0] if str(error) else 'unreadable'}") from error
 
 
 class _Reader:

@@ -35,6 +35,7 @@ _ALL: tuple[Rule, ...] = (
     series.span_metrics_unit,
     loss.accepted_before_stored,
     loss.lost_component,
+    loss.verbatim_include,
     wiring.undefined_component,
     wiring.unused_component,
     wiring.one_sided_connector,

@@ -88,3 +88,11 @@ def _name(node: Node) -> str:
     if isinstance(node, Scalar):
         return node.text
     return text(value(node, "name")) or text(value(node, "context")) or f"(line {node.mark.line})"
+
+
+def verbatim_include(config: Configuration) -> Problems:
+    """A file included by `${file:...}` that is one text is taken as it is, with its comments, quotes and last line break.
+
+    A pattern then matches something else than it says, and a token isn't the token (NewRetrievedFromYAML in confmap).
+    """
+    yield from config.verbatim

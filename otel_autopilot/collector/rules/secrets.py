@@ -48,11 +48,14 @@ def _resolved(raw: str) -> str:
 
 
 def missing_file(config: Configuration) -> Problems:
-    """A Collector without its token or certificate doesn't start, or sends without; `validate` doesn't open the files."""
+    """A Collector without its token or certificate doesn't start; `validate` doesn't open the files.
+
+    Nothing is said of a path that holds a variable without a value here: it is for the machine that the Collector runs on.
+    """
     for section in ("receivers", "exporters", "extensions"):
         for keys, scalar in keyed_scalars(value(config.root, section)):
-            if not keys or not scalar.known or scalar.null or not scalar.text:
-                continue
+            if not keys or not scalar.known or scalar.assumed or not scalar.text:
+                continue  # a path that a variable gives is another one where the Collector runs
             if keys[-1] == "filename" and not keys[0].startswith(("bearertokenauth", "bearer_token_auth")):
                 continue
             if _FILE_KEYS.search(keys[-1]) and not _exists(scalar.text):

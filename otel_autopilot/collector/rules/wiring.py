@@ -22,7 +22,7 @@ def undefined_component(config: Configuration) -> Problems:
                 if find(ref) is None:
                     yield ref.mark, f"pipeline {pipeline.name} names the {role} {ref.id}, which is not defined"
         for role, refs, _ in ends[::2]:
-            if not refs:
+            if not refs and pipeline.known:
                 yield pipeline.mark, f"pipeline {pipeline.name} has no {role}"
     for ref in config.extensions:
         if ref.id not in config.components["extensions"]:
@@ -35,6 +35,8 @@ def undefined_component(config: Configuration) -> Problems:
 
 def unused_component(config: Configuration) -> Problems:
     """What no pipeline names doesn't run, and the Collector doesn't say so: a receiver hears nothing, a redaction redacts nothing."""
+    if not all(pipeline.known for pipeline in config.pipelines):
+        return
     for kind in KINDS:
         used = {component.id for component in config.used(kind)}
         where = "service.extensions" if kind == "extensions" else "any pipeline"
