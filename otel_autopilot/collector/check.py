@@ -26,10 +26,13 @@ def check(files: Sequence[str], *, merge_all: bool = False, variables: Variables
     """
     expander = Expander(variables)
     found: set[Finding] = set()
-    for group in _groups(files, expander, merge_all):
-        config = _configuration(group, expander)
-        for name, rule in RULES.items():
-            found |= {Finding(mark.file, mark.line, name, message) for mark, message in rule(config)}
+    try:
+        for group in _groups(files, expander, merge_all):
+            config = _configuration(group, expander)
+            for name, rule in RULES.items():
+                found |= {Finding(mark.file, mark.line, name, message) for mark, message in rule(config)}
+    except RecursionError as error:
+        raise CollectorError(f"{files[0]}: expected fewer levels of nesting, those of aliases and includes counted") from error
     return suppress(found, expander.sources, RULES)
 
 

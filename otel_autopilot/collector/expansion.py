@@ -120,7 +120,7 @@ class Expander:
             return found.include
         if found.include is not None:  # a word from a file stands where the reference to it stands
             return replace(node, text=found.include.text, known=found.include.known, null=found.include.null)
-        if found.known and node.raw.startswith("${") and _closing(node.raw, 0) == len(node.raw) - 1:
+        if found.known and _closings(node.raw).get(0) == len(node.raw) - 1:
             return self._typed(replace(node, text=found.text, assumed=found.assumed))
         return replace(node, text=found.text, known=found.known, assumed=found.assumed)
 
@@ -146,9 +146,10 @@ class Expander:
             raise CollectorError(f"{place.mark}: expected at most {_REFERENCE_LIMIT} references within references, got more")
         parts: list[str] = []
         known, assumed = True, False
+        closings = _closings(raw)
         index = 0
         while index < len(raw):
-            end = _closing(raw, index) if raw.startswith("${", index) else -1
+            end = closings.get(index, -1)
             if raw.startswith("$$", index):
                 parts.append("$")
                 index += 2
@@ -211,19 +212,13 @@ def _content(path: Path, file: str) -> str:
         raise CollectorError(f"{file}: expected a file of YAML, got none: {why}") from error
 
 
-def _closing(raw: str, start: int) -> int:
-    """Where the `${` at ``start`` is closed; -1 where it isn't."""
-    depth = 0
-    index = start
-    while index < len(raw):
-        if raw.startswith("${", index):
-            depth += 1
-            index += 2
-        elif raw[index] == "}":
-            depth -= 1
-            if depth == 0:
-                return index
-            index += 1
-        else:
-            index += 1
-    return -1
+def _closings(raw: str) -> dict[int, int]:
+    """Where each `${` of a text is closed, by where it stands; those that aren't closed are left out."""
+    found: dict[int, int] = {}
+    waiting: list[int] = []
+    for match in re.finditer(r"\$\$|\$\{|\}", raw):
+        if match[0] == "${":
+            waiting.append(match.start())
+        elif match[0] == "}" and waiting:
+            found[waiting.pop()] = match.start()
+    return found
