@@ -25,7 +25,8 @@ def suppress(findings: Iterable[Finding], sources: dict[str, str], rules: Collec
                 left.add(Finding(file, index + 1, "suppression-without-reason", message))
                 continue
             allowed = {each for each in left if (each.file, each.rule) == (file, rule) and each.line in _lines(lines, index)}
-            if not allowed:
+            here = "".join(each for number in _lines(lines, index) for each in lines[number - 1 : number])
+            if not allowed and not (rule in rules and ":-" in here):  # with another variable's value there may be a finding
                 message = f"nothing here is found by {rule}" if rule in rules else f"no rule is called {rule or '(nothing)'}"
                 left.add(Finding(file, index + 1, "unused-suppression", f"{message}: take the comment away"))
             left -= allowed

@@ -215,3 +215,10 @@ def test_a_comment_with_a_reason_allows_a_finding_on_its_line_or_below(tmp_path:
     assert findings(tmp_path, same) == findings(tmp_path, above) == []
     unreasoned = same.partition(" because")[0] + "\n" + same.partition("machine\n")[2]
     assert {finding.rule for finding in findings(tmp_path, unreasoned)} == {"detailed-debug", "suppression-without-reason"}
+
+
+def test_a_comment_where_a_variable_decides_is_not_called_unused(tmp_path: Path) -> None:
+    text = CLEAN.replace(
+        "verbosity: basic", "verbosity: ${env:TEST_VERBOSITY:-basic} # lint: allow detailed-debug because it is asked for"
+    )
+    assert findings(tmp_path, text) == findings(tmp_path, text, variables={"TEST_VERBOSITY": "detailed"}) == []

@@ -24,7 +24,8 @@ def memory_limiter_missing(config: Configuration) -> Problems:
             and receiver.type in NETWORK_RECEIVERS
             and ref.id not in flow.hops
         ]
-        if pushed and not any(each.type == "memory_limiter" for _, each in config.processors(pipeline)):
+        named = any(ref.id.partition("/")[0] == "memory_limiter" for ref in pipeline.processors)
+        if pushed and not named and pipeline.known:
             yield (
                 pipeline.mark,
                 f"pipeline {pipeline.name} takes what {', '.join(pushed)} receives and has no memory_limiter: add one, first",
