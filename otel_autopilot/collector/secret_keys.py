@@ -10,7 +10,7 @@ _SECRET = re.compile(
     r"|ingest_key|hmac_key|private_key|key_pem|authorization|credentials_json|connection_string|sasl_password)$"
 )
 #: Headers carry secrets under names of the vendors' making.
-_SECRET_HEADER = re.compile(r"(token|key|secret|auth|password|credential|cookie|team)")
+_SECRET_HEADER = re.compile(r"(token|key|secret|authoriz|(^|_)auth(_|$)|password|credential|cookie|team)")
 
 
 def holds_secret(keys: tuple[str, ...]) -> bool:

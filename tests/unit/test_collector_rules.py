@@ -42,6 +42,7 @@ SEEDED = [
     ("plain-text-secret", "Bearer ${env:TEST_TOKEN}", "Bearer ${env:TEST_TOKEN:-abcdef}", ":-abcdef"),
     ("plain-text-secret", "Bearer ${env:TEST_TOKEN}", "Bearer x\n      X-Api-Key: abc", "X-Api-Key"),
     ("plain-text-secret", "http://127.0.0.1:9090", "http://user:pass@127.0.0.1:9090", "user:pass"),
+    ("plain-text-secret", "      level: normal", "      x: {headers: [{name: Authorization, value: abc}]}", "value: abc"),
     ("missing-file", JAEGER_TLS, JAEGER_TLS.replace("insecure: true", "ca_file: /nowhere/ca.crt"), "/nowhere/ca.crt"),
     ("missing-file", "Bearer ${env:TEST_TOKEN}", "${file:/nowhere/token}", "/nowhere/token"),
     ("queue-without-storage", "    sending_queue: *queue\n", "", "  otlp_grpc/jaeger:"),

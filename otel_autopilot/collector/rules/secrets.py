@@ -7,7 +7,7 @@ from pathlib import Path
 
 from otel_autopilot.collector.configuration import KINDS, Configuration
 from otel_autopilot.collector.findings import Problems
-from otel_autopilot.collector.nodes import keyed_scalars, value
+from otel_autopilot.collector.nodes import Scalar, keyed_scalars, mappings, text, value
 from otel_autopilot.collector.secret_keys import holds_secret
 
 _USERINFO = re.compile(r"://[^/\s@:]*:([^/\s@]+)@")
@@ -29,6 +29,16 @@ def plain_text_secret(config: Configuration) -> Problems:
                 )
             elif section in _WITH_ADDRESSES and any(literal(found) for found in _USERINFO.findall(_resolved(scalar.raw))):
                 yield scalar.mark, f"{keys[-1]} is an address with a password in plain text: use ${{env:NAME}} for it"
+    for keys, mapping in mappings(config.root):  # the Collector's own telemetry writes headers as a list of names and values
+        name, content = text(value(mapping, "name")), value(mapping, "value")
+        if (
+            keys[-1:] == ("headers",)
+            and name
+            and holds_secret(("headers", name))
+            and isinstance(content, Scalar)
+            and literal(content.raw)
+        ):
+            yield content.mark, f"{name} holds its secret in plain text: use ${{env:NAME}} without a default, or ${{file:PATH}}"
 
 
 def literal(raw: str) -> bool:
