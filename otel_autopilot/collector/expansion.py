@@ -87,9 +87,14 @@ class Expander:
             node = self._load(path, file)
         except NotYaml as error:
             content = self.sources[file]
-            self.verbatim[mark] = f"the Collector takes this file as it is, as one text: {str(error).partition(': ')[2]}"
+            if "\n" in content or content.startswith(("#", "'", '"')):  # else it is a bare value, which needn't be YAML
+                self.verbatim[mark] = (
+                    f"the Collector takes this file as it is, as one text with its comments and line breaks: {str(error).partition(': ')[2]}"
+                )
             node = Scalar(mark, content, content)
-        if isinstance(node, Scalar) and not _TYPED.fullmatch(node.raw) and mark not in self.verbatim:
+            self._parsed[path] = node
+            return node
+        if isinstance(node, Scalar) and not _TYPED.fullmatch(node.raw):
             content = self.sources[file]
             if content != node.raw:
                 what = "a line break at the end" if content.rstrip("\r\n") == node.raw else "comments, quotes and line breaks"

@@ -90,11 +90,12 @@ def test_a_variable_may_hold_a_list_and_two_dollars_are_one(tmp_path: Path) -> N
 def test_an_included_text_with_comments_is_found_as_the_collector_takes_it_verbatim(tmp_path: Path) -> None:
     pattern = tmp_path / "pattern.yaml"
     text = CLEAN.replace("'[^ ]+@[^ ]+'", "'${file:pattern.yaml}'")
-    for content in ("# addresses\n>-\n  [^ ]+@[^ ]+\n", "'[^ ]+@[^ ]+'", "x@x\n", "\uffff"):
+    for content in ("# addresses\n>-\n  [^ ]+@[^ ]+\n", "'[^ ]+@[^ ]+'", "x@x\n", "[^ ]+@[^ ]+\n"):
         pattern.write_text(content)
         assert [(each.file, each.line, each.rule) for each in findings(tmp_path, text)] == [(str(pattern), 1, "verbatim-include")]
-    pattern.write_text("x+@x+")
-    assert findings(tmp_path, text) == []
+    for content in ("x+@x+", "[^ ]+@[^ ]+", "\uffff"):  # bare values; the second and third are no YAML
+        pattern.write_text(content)
+        assert findings(tmp_path, text) == []
 
 
 def _chain() -> str:
