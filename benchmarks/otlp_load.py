@@ -81,7 +81,11 @@ def batch(traces: int, *, service: str = "otel-autopilot", **kind: object) -> Ba
 def request(spans: list[Span], service: str = "otel-autopilot") -> Batch:
     """A request of these spans."""
     resource = Resource(
-        attributes=[text("service.name", service), text("telemetry.sdk.language", "python"), text("telemetry.sdk.name", "opentelemetry")]
+        attributes=[
+            text("service.name", service),
+            text("telemetry.sdk.language", "python"),
+            text("telemetry.sdk.name", "opentelemetry"),
+        ]
     )
     scope = ScopeSpans(scope=InstrumentationScope(name="load"), spans=spans)
     content = ExportTraceServiceRequest(resource_spans=[ResourceSpans(resource=resource, scope_spans=[scope])])
@@ -95,7 +99,11 @@ class Sender:
     """Sends requests to an OTLP gRPC endpoint, such as ``127.0.0.1:4317``."""
 
     def __init__(self, endpoint: str, *, timeout_seconds: float = 10.0) -> None:
-        options = [("grpc.max_send_message_length", -1), ("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 500)]
+        options = [
+            ("grpc.max_send_message_length", -1),
+            ("grpc.initial_reconnect_backoff_ms", 100),
+            ("grpc.max_reconnect_backoff_ms", 500),
+        ]
         self._channel = grpc.insecure_channel(endpoint, options=options)
         self._timeout = timeout_seconds
         self._call = self._channel.unary_unary(

@@ -103,7 +103,9 @@ def known_keys() -> str:
     expressions = yaml.safe_load((ROOT / "collector/fragments/personal_keys.yaml").read_text())
     personal = [re.compile(expression.replace("$$", "$")) for expression in expressions]
     keys = sorted(key for key in ours | theirs if "." in key and (key in ours or not any(item.search(key) for item in personal)))
-    lines = ["# Written by `make generated` from the semantic conventions and otel_autopilot/telemetry/names.py: change nothing here."]
+    lines = [
+        "# Written by `make generated` from the semantic conventions and otel_autopilot/telemetry/names.py: change nothing here."
+    ]
     return "\n".join([*lines, *(f"- {key}" for key in keys)]) + "\n"
 
 

@@ -24,7 +24,7 @@ _EMAIL = re.compile(
 #: What may stand before an address without a blank: a key, a path, a quotation mark. VERP (``bounce+ann=example.org@``) isn't that.
 _BEFORE = re.compile(r"^(?:.*[/?&{}|!\#$^`*]|[^+=-]*=|')+")
 
-_INTERNATIONAL = re.compile(r"(?<![\w+])(?:\+\s?|00(?=[1-9]))(?:\(0\)|[\d\s().\u00a0/-]){6,24}(?<=\d)(?![\w-])")
+_INTERNATIONAL = re.compile(r"(?<![\w+])(?<!\d[.,])(?:\+\s?|00(?=[1-9]))(?:\(0\)|[\d\s().\u00a0/-]){6,24}(?<=\d)(?![\w-])")
 _KEYWORD_PHONE = re.compile(
     r"\b(?:tel|phone|telephone|telefon|fon|mobile|mobil|cell|fax|whatsapp|handy)\b[^\w+(]{0,4}"
     r"(?P<number>[+(]?\d[\d\s().\u00a0/-]{5,20}\d)(?!\w)",

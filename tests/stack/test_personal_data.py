@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,7 +57,7 @@ NUMBERS = {"phone": "+49 30 1234567", "card": "4111 1111 1111 1111", "card-plain
 #: Surfaces that neither processor reaches (docs/collector.md says what to do about each).
 OUT_OF_REACH = {
     "span.link.attribute", "span.link.trace_state", "schema_url", "metric.exemplar.attribute", "metric.metadata",
-    "resource.entity",
+    "resource.bytes", "scope.bytes", "span.bytes", "event.bytes", "point.bytes", "histogram_point.bytes", "log.bytes",
 }  # fmt: skip
 
 
@@ -97,7 +99,9 @@ def everywhere(secret: Any) -> tuple[bytes, bytes, bytes]:
         ],
     )  # fmt: skip
     traces = ExportTraceServiceRequest(
-        resource_spans=[ResourceSpans(resource=resource, scope_spans=[ScopeSpans(scope=scope, spans=[span], schema_url=secret("schema_url"))])]
+        resource_spans=[
+            ResourceSpans(resource=resource, scope_spans=[ScopeSpans(scope=scope, spans=[span], schema_url=secret("schema_url"))])
+        ]
     )
     record = LogRecord(
         time_unix_nano=now, severity_number=9, severity_text=secret("log.severity_text"), body=text(secret("log.body")),
@@ -110,8 +114,12 @@ def everywhere(secret: Any) -> tuple[bytes, bytes, bytes]:
     logs = ExportLogsServiceRequest(
         resource_logs=[ResourceLogs(resource=resource, scope_logs=[ScopeLogs(scope=scope, log_records=[record, structured])])]
     )
-    exemplar = metrics.Exemplar(as_double=1, time_unix_nano=now, filtered_attributes=[pair("note", secret("metric.exemplar.attribute"))])
-    point = metrics.NumberDataPoint(as_int=1, time_unix_nano=now, start_time_unix_nano=now - 10, attributes=attributes("point"), exemplars=[exemplar])
+    exemplar = metrics.Exemplar(
+        as_double=1, time_unix_nano=now, filtered_attributes=[pair("note", secret("metric.exemplar.attribute"))]
+    )
+    point = metrics.NumberDataPoint(
+        as_int=1, time_unix_nano=now, start_time_unix_nano=now - 10, attributes=attributes("point"), exemplars=[exemplar]
+    )
     metric = metrics.Metric(
         name=secret("metric.name"), description=secret("metric.description"), unit=secret("metric.unit"),
         metadata=[pair("note", secret("metric.metadata"))],
@@ -127,7 +135,11 @@ def everywhere(secret: Any) -> tuple[bytes, bytes, bytes]:
         ),
     )
     measured = ExportMetricsServiceRequest(
-        resource_metrics=[metrics.ResourceMetrics(resource=resource, scope_metrics=[metrics.ScopeMetrics(scope=scope, metrics=[metric, histogram])])]
+        resource_metrics=[
+            metrics.ResourceMetrics(
+                resource=resource, scope_metrics=[metrics.ScopeMetrics(scope=scope, metrics=[metric, histogram])]
+            )
+        ]
     )
     return traces.SerializeToString(), measured.SerializeToString(), logs.SerializeToString()
 
@@ -157,12 +169,13 @@ def captured(collector: Collector, requests: tuple[bytes, bytes, bytes]) -> str:
             call(request, timeout=10)
 
     def whole() -> str | None:
-        content = file.read_text(errors="replace")[before:] if file.exists() else ""
+        content = file.read_bytes()[before:].decode(errors="replace") if file.exists() else ""
         return content if all(f'"{kind}"' in content for kind in ("resourceSpans", "resourceMetrics", "resourceLogs")) else None
 
     content: str | None = wait_until(whole)
     assert content, collector.log.read_text(errors="replace")[-2000:]
-    return content
+    raw = [base64.b64decode(value).decode(errors="replace") for value in re.findall(r'"bytesValue":"([^"]*)"', content)]
+    return "\n".join([content, *raw])
 
 
 @pytest.mark.parametrize("kind", SECRETS)
@@ -175,7 +188,10 @@ def test_a_secret_is_gone_from_every_surface_in_reach(collector: Collector, kind
 
     content = captured(collector, everywhere(secret))
     stayed = {surface for surface, mark in marks.items() if mark in content}
-    assert stayed <= OUT_OF_REACH, f"still there: {sorted(stayed - OUT_OF_REACH)}"
+    assert sorted(stayed - OUT_OF_REACH) == []
+    # Bytes are looked at as base64, which now and then happens to look like a secret.
+    by_chance = {surface for surface in OUT_OF_REACH if surface.endswith(".bytes")}
+    assert stayed | by_chance == OUT_OF_REACH, "what is documented as out of reach is"
     assert "SUBJECT" not in content
     assert "NAME" not in content
 
