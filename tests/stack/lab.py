@@ -98,7 +98,8 @@ class Server:
             )
         if wait:
             up = wait_until(lambda: healthy(self.health) or self._process is None or self._process.poll() is not None)
-            assert up and self.running, f"{self.name} is not healthy:\n{self.log.read_text(errors='replace')[-3000:]}"
+            assert up, f"{self.name} is not healthy after {PATIENCE_SECONDS:.0f} s: {self.log}"
+            assert self.running, f"{self.name} is not healthy:\n{self.log.read_text(errors='replace')[-3000:]}"
 
     @property
     def running(self) -> bool:
