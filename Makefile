@@ -46,8 +46,12 @@ generated: $(VENV)/.dev ## Write the documents that come from code
 check-generated: $(VENV)/.dev ## Fail when a generated document is out of date
 	$(BIN)/python docs/generate.py --check
 
+.PHONY: stack
+stack: $(VENV)/.all ## Build the Collector, Jaeger and Prometheus into the cache (needs Go; about twenty minutes, once)
+	@$(BIN)/python -m otel_autopilot.stack.build
+
 .PHONY: test-stack
-test-stack: $(VENV)/.dev ## Tests against the real Jaeger (built from its Go module into the cache, about five minutes once)
+test-stack: $(VENV)/.dev ## Tests against the real Collector, Jaeger and Prometheus (see make stack)
 	$(BIN)/pytest tests/stack
 
 .PHONY: bench

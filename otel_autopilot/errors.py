@@ -22,7 +22,10 @@
     ├── EngineError            the durable engine can't start or can't take a run
     │   ├── EngineLocked       another process runs on the same data
     │   └── SchemaError        stored data has a version this release can't read
-    └── StoreError             the embedded trace store can't be used
+    ├── StoreError             the embedded trace store can't be used
+    └── StackError             the local backends can't be started, watched or stopped
+        ├── BuildError         a backend can't be built: a tool is missing, or the build failed
+        └── PortBusy           another program has a port that a backend needs
 
 Messages say what was expected, what came, where, and what to do. They never quote mail content.
 """
@@ -136,3 +139,15 @@ class SchemaError(EngineError):
 
 class StoreError(AutopilotError):
     """The embedded trace store can't be used."""
+
+
+class StackError(AutopilotError):
+    """The local backends (Collector, Jaeger, Prometheus) can't be started, watched or stopped."""
+
+
+class BuildError(StackError):
+    """A backend can't be built: a tool is missing, or the build failed."""
+
+
+class PortBusy(StackError):
+    """Another program has a port that a backend needs."""
