@@ -51,7 +51,8 @@ stack: $(VENV)/.all ## Build the Collector, Jaeger and Prometheus into the cache
 	@$(BIN)/python -m otel_autopilot.stack.build
 
 .PHONY: test-stack
-test-stack: $(VENV)/.dev ## Tests against the real Collector, Jaeger and Prometheus (see make stack)
+test-stack: $(VENV)/.dev ## Tests against the real Collector, Jaeger and Prometheus (builds what is missing, as make stack does)
+	@$(BIN)/python -m otel_autopilot.stack.build
 	$(BIN)/pytest tests/stack
 
 .PHONY: bench

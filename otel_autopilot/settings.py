@@ -36,7 +36,7 @@ OTEL_VARIABLES = {
 #: Flags that are called otherwise than their setting.
 FLAGS = {"jaeger_url": "jaeger"}
 #: Variables of ours that are not settings.
-OTHER_VARIABLES = frozenset({"AUTOPILOT_CONFIG_FILE"})
+OTHER_VARIABLES = frozenset({"AUTOPILOT_CONFIG_FILE", "AUTOPILOT_OTELCOL", "AUTOPILOT_JAEGER", "AUTOPILOT_PROMETHEUS"})
 
 
 def _xdg(variable: str, fallback: str) -> Path:

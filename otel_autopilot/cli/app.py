@@ -27,6 +27,13 @@ app = typer.Typer(
 collector_app = typer.Typer(name="collector", help="Work with OpenTelemetry Collector configurations.", no_args_is_help=True)
 app.add_typer(collector_app)
 
+stack_app = typer.Typer(
+    help="The real backends on this machine: Collector, Jaeger and Prometheus, on loopback and in the background.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+app.add_typer(stack_app, name="stack")
+
 Collector = Annotated[
     str | None,
     typer.Option("--collector", metavar="URL", help="Send OTLP there instead of to the embedded store (gRPC by default)."),
@@ -51,6 +58,14 @@ class Fault(StrEnum):
     SLOW_DIGEST = "slow-digest"
     WORKER_KILLED = "worker-killed"
     BACKEND_AWAY = "backend-away"
+
+
+class BackendSource(StrEnum):
+    """Where `stack up` may take the backends from."""
+
+    BINARIES = "binaries"
+    CONTAINERS = "containers"
+    BUILD = "build"
 
 
 def _version(value: bool) -> None:
@@ -190,6 +205,58 @@ def check(
     from otel_autopilot.cli.collector import check_files
 
     raise typer.Exit(check_files(files, merge=merge, as_json=as_json))
+
+
+@stack_app.command(
+    epilog="Example: `otel-autopilot stack up`, then `otel-autopilot trace mail.eml --collector http://127.0.0.1:4317`"
+)
+def up(
+    otlp_grpc_port: Annotated[
+        int | None, typer.Option("--otlp-grpc-port", min=0, max=65535, help="Where spans, metrics and logs go, by gRPC [4317].")
+    ] = None,
+    otlp_http_port: Annotated[
+        int | None, typer.Option("--otlp-http-port", min=0, max=65535, help="The same by HTTP [4318].")
+    ] = None,
+    jaeger_port: Annotated[int | None, typer.Option("--jaeger-port", min=0, max=65535, help="Jaeger's UI and API [16686].")] = None,
+    prometheus_port: Annotated[
+        int | None, typer.Option("--prometheus-port", min=0, max=65535, help="Prometheus' UI and API [9090].")
+    ] = None,
+    config: Annotated[
+        list[Path] | None,
+        typer.Option("--config", metavar="FILE", readable=False, help="Merge this over the Collector's configuration; repeatable."),
+    ] = None,
+    way: Annotated[
+        BackendSource | None,
+        typer.Option("--from", help="Only binaries that are there, containers, or a build [the first that can be had]."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Start what doesn't run, and return when all of it is healthy. A port of 0 takes a free one.
+
+    Without Go, containers or binaries nothing can be started: the error says what is missing.
+    """
+    from otel_autopilot.cli.stack import up as run_up
+
+    ports = {"otlp_grpc": otlp_grpc_port, "otlp_http": otlp_http_port, "jaeger": jaeger_port, "prometheus": prometheus_port}
+    raise typer.Exit(run_up(ports, overlays=config or [], forced=way.value if way else None, as_json=as_json))
+
+
+@stack_app.command(epilog="Example: `otel-autopilot stack down --erase`")
+def down(
+    erase: Annotated[bool, typer.Option("--erase", help="Remove what they kept, too: traces, metrics, queues, logs.")] = False,
+) -> None:
+    """Stop the stack; what it kept stays for the next start."""
+    from otel_autopilot.cli.stack import down as run_down
+
+    raise typer.Exit(run_down(erase=erase))
+
+
+@stack_app.command(epilog="Example: `otel-autopilot stack status --json`")
+def status(as_json: AsJson = False) -> None:
+    """Print what runs and whether it is healthy; exit code 1 when not all of it is."""
+    from otel_autopilot.cli.stack import status as run_status
+
+    raise typer.Exit(run_status(as_json=as_json))
 
 
 def run() -> None:

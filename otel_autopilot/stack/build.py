@@ -71,7 +71,7 @@ def _left_behind(source: Source) -> Iterator[Path]:
 
 
 def _build(source: Source, go: Go, into: Path) -> None:
-    say(f"building {source.name} {source.version} in {into}: about {source.minutes:.0f} minutes on two cores, once")
+    say(f"building {source.name} {source.release} in {into}: about {source.minutes:.0f} minutes on two cores, once")
     started = time.monotonic()
     with tempfile.TemporaryDirectory(dir=into.parent, prefix=f".{source.name}-") as folder:
         work, made = Path(folder) / "work", Path(folder) / "made"
@@ -94,7 +94,7 @@ def main() -> int:
     try:
         for name in parser.parse_args().names or names:
             if binary_of(name).exists():
-                say(f"{name} {source_of(name).version} is there already")
+                say(f"{name} {source_of(name).release} is there already")
             sys.stdout.write(f"{build(name)}\n")
             sys.stdout.flush()
     except StackError as error:

@@ -29,7 +29,11 @@ class Source(Protocol):
 
     @property
     def version(self) -> str:
-        """Version of the sources, as people know it."""
+        """Version of the sources, as the go tool knows it."""
+
+    @property
+    def release(self) -> str:
+        """The same as people know it."""
 
     @property
     def go(self) -> str:
@@ -58,6 +62,7 @@ class GoModule:
     name: str
     module: str
     version: str
+    release: str
     packages: tuple[str, ...]
     go: str
     minutes: float
@@ -124,6 +129,11 @@ class CollectorDistribution:
         return f"v{found.group(1)}"
 
     @property
+    def release(self) -> str:
+        """The version, without the go tool's letter."""
+        return self.version.removeprefix("v")
+
+    @property
     def binaries(self) -> tuple[str, ...]:
         """One; its name is the last part of ``dist.module``."""
         return (self.name,)
@@ -150,14 +160,17 @@ def _hash(*parts: str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
-#: What can be built, by name.
+#: What can be built, by name. Jaeger 2 and Prometheus 3 have module paths without a major version, hence older numbers.
 SOURCES: dict[str, Source] = {
     source.name: source
     for source in (
         CollectorDistribution(),
-        GoModule("jaeger", "github.com/jaegertracing/jaeger", "v1.76.0", ("cmd/jaeger",), go="1.25", minutes=5.0),
         GoModule(
-            "prometheus", "github.com/prometheus/prometheus", "v0.315.0", ("cmd/prometheus", "cmd/promtool"), go="1.26",
+            "jaeger", "github.com/jaegertracing/jaeger", "v1.76.0", "2.13.0", ("cmd/jaeger",), go="1.25", minutes=5.0,
+            variables=("github.com/jaegertracing/jaeger/internal/version.latestVersion=v2.13.0",),
+        ),
+        GoModule(
+            "prometheus", "github.com/prometheus/prometheus", "v0.315.0", "3.15.0", ("cmd/prometheus", "cmd/promtool"), go="1.26",
             minutes=4.0, variables=("github.com/prometheus/common/version.Version=3.15.0",),
         ),
     )

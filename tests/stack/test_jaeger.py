@@ -1,4 +1,4 @@
-"""One email, traced into a real Jaeger."""
+"""One email, traced through a real Collector into a real Jaeger."""
 
 from __future__ import annotations
 
@@ -6,25 +6,24 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from otel_autopilot.cli.demo_mail import demo_mail
-from otel_autopilot.stack.jaeger import Jaeger
+from tests.stack.running import RunningStack
 
 STAGES = ["email", "ingestion", "digest", "delivery"]
 
 
-def traced(mail: Path, collector: str, home: Path, protocol: str) -> dict[str, Any]:
+def traced(mail: Path, collector: str, jaeger: str, home: Path, protocol: str) -> dict[str, Any]:
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "AUTOPILOT_"))},
         "XDG_DATA_HOME": str(home), "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
     }  # fmt: skip
     done = subprocess.run(
-        [sys.executable, "-m", "otel_autopilot", "trace", str(mail), "--json", "--collector", collector, "--deliver-to", str(home / "out")],
+        [sys.executable, "-m", "otel_autopilot", "trace", str(mail), "--json", "--collector", collector, "--jaeger", jaeger, "--deliver-to", str(home / "out")],
         env=environment, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -32,22 +31,13 @@ def traced(mail: Path, collector: str, home: Path, protocol: str) -> dict[str, A
     return line
 
 
-def wait_for_spans(jaeger: Jaeger, trace_id: str, count: int) -> list[dict[str, Any]]:
-    deadline = time.monotonic() + 30
-    spans = jaeger.trace(trace_id)
-    while len(spans) < count and time.monotonic() < deadline:
-        time.sleep(0.1)
-        spans = jaeger.trace(trace_id)
-    return spans
-
-
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
-def test_the_demo_mail_is_whole_in_jaeger(jaeger: Jaeger, tmp_path: Path, protocol: str) -> None:
+def test_the_demo_mail_is_whole_in_jaeger(stack: RunningStack, tmp_path: Path, protocol: str) -> None:
     mail = tmp_path / "demo.eml"
     mail.write_bytes(demo_mail())
-    line = traced(mail, jaeger.otlp_grpc if protocol == "grpc" else jaeger.otlp_http, tmp_path, protocol)
-    spans = wait_for_spans(jaeger, line["trace_id"], len(line["spans"]))
+    line = traced(mail, stack.otlp_grpc if protocol == "grpc" else stack.otlp_http, stack.jaeger, tmp_path, protocol)
+    spans = stack.trace(line["trace_id"], len(line["spans"]))
     assert {span["spanID"] for span in spans} == {span["span_id"] for span in line["spans"]}
     parents = {
         span["spanID"]: next((ref["spanID"] for ref in span["references"] if ref["refType"] == "CHILD_OF"), None) for span in spans

@@ -67,6 +67,7 @@ def test_rule_every_command_works_from_the_wheel(command: Path, tmp_path: Path) 
     assert run(command, tmp_path, "doctor", "--json").stdout.startswith("{")
     assert run(command, tmp_path, "serve", "--help").returncode == 0
     assert run(command, tmp_path, "erase", "no-such-run-anywhere").returncode == 1
+    assert run(command, tmp_path, "stack", "status").returncode == 1
     assert run(command, tmp_path, "--version").stdout.startswith("otel-autopilot ")
 
 
@@ -75,3 +76,11 @@ def test_the_library_alone_imports_nothing_heavy(command: Path, tmp_path: Path) 
     code = f"import sys, otel_autopilot; print([name for name in '{heavy}'.split() if name in sys.modules])"
     done = subprocess.run([str(command.parent / "python"), "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_configurations_of_the_backends_are_in_it(command: Path, tmp_path: Path) -> None:
+    code = "from otel_autopilot.stack.configuration import collector_folder; print(collector_folder())"
+    done = subprocess.run([str(command.parent / "python"), "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    folder = Path(done.stdout.strip())
+    assert folder.is_relative_to(command.parents[1])
+    assert {"builder.yaml", "local.yaml", "jaeger.yaml", "prometheus.yaml"} <= {item.name for item in folder.iterdir()}
