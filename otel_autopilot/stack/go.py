@@ -60,11 +60,13 @@ class Go:
             [self.path, *arguments], cwd=work, env=_environment(), capture_output=True, text=True, errors="replace", check=False
         )
 
-    def compile(self, work: Path, into: Path, packages: tuple[str, ...], variables: tuple[str, ...] = ()) -> None:
+    def compile(
+        self, work: Path, into: Path, packages: tuple[str, ...], *, minutes: float, variables: tuple[str, ...] = ()
+    ) -> None:
         """Compile commands into the folder ``into``, with a line of progress now and then.
 
-        ``variables`` are ``import/path.name=value`` for the linker. The go tool names each package as it comes to it, and
-        none that it has compiled before, so what is left is at the most what we say.
+        ``minutes`` is what to expect, ``variables`` are ``import/path.name=value`` for the linker. The go tool names each
+        package as it comes to it, and none that it has compiled before.
         """
         total = len(self.run(work, "list", "-deps", *packages).split())
         linker = " ".join((*LINKER_FLAGS, *(f"-X {variable}" for variable in variables)))
@@ -80,14 +82,19 @@ class Go:
                 now = time.monotonic()
                 if now - said >= _PROGRESS_SECONDS:
                     said = now
-                    say(progress(number, total, now - started))
+                    say(progress(number, total, now - started, minutes * 60))
         if process.returncode != 0:
             raise failure("go build", list(last))
 
 
-def progress(done: int, total: int, seconds: float) -> str:
-    """``compiled 400 of 1,300 packages, about 3 minutes left``, by the speed so far."""
-    left = seconds / max(done, 1) * max(total - done, 0)
+def progress(done: int, total: int, seconds: float, expected_seconds: float) -> str:
+    """``compiled 400 of 1,300 packages, about 3 minutes left``.
+
+    By what was expected at first, and the more by the speed so far, the more of it there is: single packages take a minute.
+    """
+    share = min(1.0, done / total)
+    by_speed = seconds / max(done, 1) * max(total - done, 0)
+    left = share * by_speed + (1 - share) * max(expected_seconds - seconds, 0.0)
     return f"compiled {done:,} of {total:,} packages, about {duration(left)} left"
 
 
@@ -108,9 +115,11 @@ def numbers(version: str) -> tuple[int, ...]:
 
 def failure(what: str, lines: list[str]) -> BuildError:
     """The error of a go command, with its last lines; a full disk is told as such."""
-    if any("no space left on device" in line for line in lines):
+    full = next((line.strip() for line in lines if "no space left on device" in line), None)
+    if full is not None:
         return BuildError(
-            f"{what} failed: the disk is full; free some (about 5 GB), or point GOCACHE and GOMODCACHE to another disk"
+            f"{what} failed: a disk is full ({full}); free about 5 GB, or point XDG_CACHE_HOME, GOCACHE, GOMODCACHE and TMPDIR "
+            "to another disk"
         )
     return BuildError(f"{what} failed:\n" + "\n".join(lines[-_ERROR_LINES:]))
 

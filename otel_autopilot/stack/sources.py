@@ -85,7 +85,13 @@ class GoModule:
         self._write_module(go, work, Path(module["GoMod"]), Path(module["Dir"]))
         say("resolving modules")
         go.run(work, "mod", "tidy", "-e")
-        go.compile(work, into, tuple(f"{self.module}/{package}" for package in self.packages), self.variables)
+        go.compile(
+            work,
+            into,
+            tuple(f"{self.module}/{package}" for package in self.packages),
+            minutes=self.minutes,
+            variables=self.variables,
+        )
 
     def _write_module(self, go: Go, work: Path, their_mod: Path, their_directory: Path) -> None:
         theirs = json.loads(go.run(work, "mod", "edit", "-json", str(their_mod)))
@@ -153,7 +159,7 @@ class CollectorDistribution:
         missing = [name for name in _GENERATED if not (work / name).exists()]
         if done.returncode != 0 and missing:
             raise failure("the Collector's builder", done.stderr.splitlines())
-        go.compile(work, into, (".",))
+        go.compile(work, into, (".",), minutes=self.minutes)
 
 
 def _hash(*parts: str) -> str:

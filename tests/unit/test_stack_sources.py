@@ -66,14 +66,17 @@ def test_versions_are_found_in_what_binaries_say(text: str, expected: tuple[int,
 
 
 def test_progress_tells_what_is_left() -> None:
-    assert progress(400, 1300, 80.0) == "compiled 400 of 1,300 packages, about 3 minutes left"
-    assert progress(0, 10, 0.0) == "compiled 0 of 10 packages, about 10 seconds left"
+    assert progress(1, 2326, 13.0, 300.0) == "compiled 1 of 2,326 packages, about 5 minutes left", "not by the first one's speed"
+    assert progress(650, 1300, 100.0, 240.0) == "compiled 650 of 1,300 packages, about 2 minutes left"
+    assert progress(1300, 1300, 500.0, 240.0) == "compiled 1,300 of 1,300 packages, about 10 seconds left"
     assert duration(44) == "40 seconds"
 
 
 def test_a_failed_build_shows_the_last_lines_of_go_and_a_full_disk_is_told_as_such() -> None:
     assert str(failure("go build", [f"line {number}" for number in range(100)])).endswith("line 98\nline 99")
-    assert "the disk is full" in str(failure("go build", ["write /x: no space left on device"]))
+    assert "a disk is full (write /x: no space left on device)" in str(
+        failure("go build", ["# example.org/x", "write /x: no space left on device"])
+    )
 
 
 def build(name: str, home: Path, go: str | None) -> subprocess.CompletedProcess[str]:
