@@ -26,13 +26,13 @@ app = typer.Typer(
 )
 collector_app = typer.Typer(name="collector", help="Work with OpenTelemetry Collector configurations.", no_args_is_help=True)
 app.add_typer(collector_app)
-
 stack_app = typer.Typer(
+    name="stack",
     help="The real backends on this machine: Collector, Jaeger and Prometheus, on loopback and in the background.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
-app.add_typer(stack_app, name="stack")
+app.add_typer(stack_app)
 
 Collector = Annotated[
     str | None,

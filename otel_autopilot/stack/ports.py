@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import random
 import socket
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
@@ -14,6 +15,10 @@ from otel_autopilot.errors import PortBusy, SettingsError
 
 #: Everything listens here and nowhere else.
 LOOPBACK = "127.0.0.1"
+#: Where free ports are looked for: below those that the system gives to clients, so that none takes it before it is used.
+_FREE = range(20_000, 32_000)
+#: How many of them are tried.
+_TRIES = 200
 
 
 @dataclass(frozen=True)
@@ -75,10 +80,10 @@ def choose(asked: Mapping[str, int]) -> dict[str, int]:
         for port in sorted(PORTS, key=lambda port: (asked.get(port.name) == 0, port.name not in asked, port.option is None)):
             wanted = asked.get(port.name, port.number)
             try:
-                chosen[port.name] = _take(wanted, held)
+                chosen[port.name] = _take(wanted, held) if wanted else _take_any(held)
             except OSError as error:
                 if port.option is None and port.name not in asked:
-                    chosen[port.name] = _take(0, held)
+                    chosen[port.name] = _take_any(held)
                 else:
                     raise _busy(port, wanted, error) from error
     return chosen
@@ -96,8 +101,18 @@ def check_free(ports: Mapping[str, int], components: Iterable[str]) -> None:
                     raise _busy(port, ports[port.name], error) from error
 
 
+def _take_any(held: ExitStack) -> int:
+    for number in random.SystemRandom().sample(_FREE, _TRIES):
+        try:
+            return _take(number, held)
+        except OSError:
+            continue
+    return _take(0, held)
+
+
 def _take(number: int, held: ExitStack) -> int:
-    listener = held.enter_context(socket.socket())
+    listener = socket.socket()
+    held.callback(listener.close)
     # As Go's listeners do it: connections of the one before, that are closing, are no obstacle.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((LOOPBACK, number))
