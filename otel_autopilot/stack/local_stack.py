@@ -155,7 +155,7 @@ class LocalStack:
                     self._start(component, chosen.binaries[component.name], plan, state)
                 self._await(wanted, plan, state, self._say)
             except BaseException:
-                self._stop(state, started)
+                self._say(f"stopped again: {', '.join(self._stop(state, started))}")
                 raise
         self._await(COMPONENTS, plan, state, lambda _: None)
 
@@ -263,6 +263,8 @@ def _rotate(log: Path) -> None:
 
 def _tail(log: Path) -> str:
     """Where the log is and how it ends."""
+    if not log.exists():
+        return f"{log} is not there"
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - 20_000))
         lines = file.read().decode(errors="replace").splitlines()[-LOG_LINES:]

@@ -86,6 +86,7 @@ def test_a_component_that_ends_is_an_error_with_its_last_words_and_the_others_ar
     assert done.returncode == 1
     assert "Collector ended with exit code 1 before it was ready" in done.stderr
     assert "Error: it can't go on" in done.stderr
+    assert "stopped again: Collector, Jaeger, Prometheus\n" in done.stderr
     assert stack("status").returncode == 1
     ours = [process for process in psutil.process_iter(["cmdline"]) if str(stack.home) in " ".join(process.info["cmdline"] or [])]
     assert ours == []
