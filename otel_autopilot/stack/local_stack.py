@@ -16,7 +16,7 @@ from otel_autopilot.stack.configuration import collector_folder, effective_prome
 from otel_autopilot.stack.containers import Containers
 from otel_autopilot.stack.lock import locked
 from otel_autopilot.stack.ports import PORTS, check_free, choose
-from otel_autopilot.stack.processes import ProcessRef, spawn, stop
+from otel_autopilot.stack.processes import ProcessRef, interrupts_wait, spawn, stop
 from otel_autopilot.stack.state import Running, State, load_state
 from otel_autopilot.stack.ways import Way, choose_way
 
@@ -174,14 +174,14 @@ class LocalStack:
     def _start(self, component: Component, binary: Binary, plan: Plan, state: State) -> None:
         log = component.log(plan)
         _rotate(log)
-        try:
-            process = spawn(
-                [binary.path, *component.arguments(plan)], environment=component.environment(plan), folder=self.folder, log=log
-            )
-        except OSError as error:
-            raise StackError(f"{component.title}: {binary.path} can't be started: {error.strerror}") from error
-        state.components[component.name] = Running(process, binary, time.time())
-        state.save(self._state_file)
+        command = [binary.path, *component.arguments(plan)]
+        with interrupts_wait():
+            try:
+                process = spawn(command, environment=component.environment(plan), folder=self.folder, log=log)
+            except OSError as error:
+                raise StackError(f"{component.title}: {binary.path} can't be started: {error.strerror}") from error
+            state.components[component.name] = Running(process, binary, time.time())
+            state.save(self._state_file)
 
     def _await(self, components: Sequence[Component], plan: Plan, state: State, say: Callable[[str], None]) -> None:
         began = time.monotonic()

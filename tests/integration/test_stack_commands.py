@@ -29,6 +29,11 @@ def stack(tmp_path: Path) -> Iterator[Commands]:
     commands("down")
 
 
+def left_of(stack: Commands) -> list[psutil.Process]:
+    """Processes with the stack's folder in their command."""
+    return [process for process in psutil.process_iter(["cmdline"]) if str(stack.home) in " ".join(process.info["cmdline"] or [])]
+
+
 def test_up_status_down_and_nothing_is_left_running(stack: Commands) -> None:
     components = stack.up()
     assert list(components) == ["collector", "jaeger", "prometheus"]
@@ -78,6 +83,7 @@ def test_a_busy_port_is_an_error_before_anything_is_started(stack: Commands) -> 
     assert f"port {port} (Jaeger's UI and API) is in use by" in done.stderr
     assert "--jaeger-port" in done.stderr
     assert not (stack.folder / "state.json").exists()
+    assert left_of(stack) == []
 
 
 def test_a_component_that_ends_is_an_error_with_its_last_words_and_the_others_are_stopped(stack: Commands) -> None:
@@ -88,8 +94,7 @@ def test_a_component_that_ends_is_an_error_with_its_last_words_and_the_others_ar
     assert "Error: it can't go on" in done.stderr
     assert "stopped again: Collector, Jaeger, Prometheus\n" in done.stderr
     assert stack("status").returncode == 1
-    ours = [process for process in psutil.process_iter(["cmdline"]) if str(stack.home) in " ".join(process.info["cmdline"] or [])]
-    assert ours == []
+    assert left_of(stack) == []
 
 
 def test_a_running_stack_does_not_move(stack: Commands) -> None:
@@ -164,3 +169,4 @@ def test_an_interrupted_up_stops_what_it_started(stack: Commands) -> None:
     assert process.returncode != 0
     assert stack("status").returncode == 1
     assert not (stack.folder / "state.json").exists()
+    assert left_of(stack) == []

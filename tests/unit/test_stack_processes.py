@@ -13,7 +13,7 @@ import pytest
 
 from otel_autopilot.errors import StackError
 from otel_autopilot.stack.binaries import Binary
-from otel_autopilot.stack.processes import ProcessRef, spawn, stop
+from otel_autopilot.stack.processes import ProcessRef, interrupts_wait, spawn, stop
 from otel_autopilot.stack.state import Running, State, load_state
 
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(600)"
@@ -60,6 +60,19 @@ def test_a_process_has_a_session_of_its_own_and_its_exit_code_is_known(tmp_path:
     assert process.wait(30)
     assert process.exit_code == 3
     assert (tmp_path / "log").read_text() == "True\n"
+
+
+def test_an_interruption_comes_after_what_was_started_is_on_record() -> None:
+    recorded = []
+
+    def work() -> None:
+        with interrupts_wait():
+            signal.raise_signal(signal.SIGINT)
+            recorded.append("process")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert recorded == ["process"]
 
 
 def test_state_is_read_back_as_it_was_saved(tmp_path: Path) -> None:
