@@ -112,7 +112,9 @@ def test_every_exporter_to_a_backend_keeps_what_it_can_not_send(file: Path) -> N
 
 @pytest.mark.parametrize("storage", sorted(file.stem for file in (COLLECTOR / "jaeger").glob("*.yaml")))
 def test_jaeger_takes_each_storage(storage: str) -> None:
-    done = run("jaeger", "validate", "--config", "jaeger.yaml", JAEGER_STORAGE=storage, CASSANDRA_PASSWORD="x", CLICKHOUSE_PASSWORD="x")
+    done = run(
+        "jaeger", "validate", "--config", "jaeger.yaml", JAEGER_STORAGE=storage, CASSANDRA_PASSWORD="x", CLICKHOUSE_PASSWORD="x"
+    )
     assert done.returncode == 0, done.stderr
 
 
