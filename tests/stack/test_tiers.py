@@ -100,7 +100,7 @@ def test_every_span_is_counted_and_the_traces_that_matter_are_kept(tiers: Tiers)
     assert tiers.prometheus.value(counted) == spans
     of_services = {
         row["metric"]["service_name"]: float(row["value"][1])
-        for row in tiers.prometheus.query(f"sum by (service_name) (traces_span_metrics_calls_total)")
+        for row in tiers.prometheus.query("sum by (service_name) (traces_span_metrics_calls_total)")
     }
     assert of_services == {"mail-a": 4 * 40 * 5 + 1000, "mail-b": 1000.0, "mail-c": 1000.0}
 
