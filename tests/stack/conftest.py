@@ -14,6 +14,7 @@ from otel_autopilot.stack.build import binary_of
 from otel_autopilot.stack.components import COMPONENTS
 from otel_autopilot.stack.local_stack import LocalStack
 from otel_autopilot.stack.ports import PORTS
+from tests.stack.figures import FIGURES
 from tests.stack.running import RunningStack
 
 
@@ -35,3 +36,11 @@ def stack(binaries: None) -> Iterator[RunningStack]:
             yield RunningStack.at(asdict(component) for component in components)
         finally:
             running.down(erase=True)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The figures, where a person and CI's log find them."""
+    if FIGURES:
+        terminalreporter.section("figures")
+        for line in FIGURES:
+            terminalreporter.write_line(line)

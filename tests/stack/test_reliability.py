@@ -10,18 +10,19 @@ from pathlib import Path
 import pytest
 
 from benchmarks.otlp_load import Load
-from tests.stack.lab import Collector, Jaeger, running, wait_until
+from tests.stack.figures import figure
+from tests.stack.lab import PATIENCE_SECONDS, Collector, Jaeger, running, wait_until
 
 #: How long Jaeger stays away.
 OUTAGE_SECONDS = 60.0
 pytestmark = [pytest.mark.timeout(400), pytest.mark.usefixtures("binaries")]
 
 
-def arrived(jaeger: Jaeger, load: Load, what: str) -> None:
+def arrived(jaeger: Jaeger, load: Load, what: str, patience: float = PATIENCE_SECONDS) -> None:
     """Everything that was accepted is in Jaeger."""
     spans = sum(map(len, load.accepted.values()))
-    missing = jaeger.missing(load.accepted)
-    print(f"{what}: {spans:,} spans accepted, {sum(missing.values()):,} missing, {load.refusals} requests refused")
+    missing = jaeger.missing(load.accepted, patience)
+    figure(f"{what}: {spans:,} spans accepted, {sum(missing.values()):,} missing, {load.refusals} requests refused")
     assert spans > 1_000
     assert not missing
 
@@ -87,14 +88,18 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
+#: What keeps the queue's file from growing: its bound in items, which is reached first when it is set for the disk; or the disk alone.
 BOUNDS = {
     "items": {"OTELCOL_QUEUE_MAX_BYTES": "6291456", "OTELCOL_QUEUE_ITEMS": "6000", "OTELCOL_BATCH_MAX_ITEMS": "2000"},
-    "bytes": {"OTELCOL_QUEUE_MAX_BYTES": "6291456"},
-    "nothing but the disk": {},
+    "the disk": {},
 }
+LOSES = pytest.mark.xfail(
+    reason="the Collector drops what it can't read back from a queue on a full disk (docs/reliability.md): bound queues by items",
+    strict=True,
+)
 
 
-@pytest.mark.parametrize("bound", BOUNDS)
+@pytest.mark.parametrize("bound", ["items", pytest.param("the disk", marks=LOSES)])
 def test_a_full_disk_refuses_instead_of_losing(tmp_path: Path, small_disk: Path, bound: str) -> None:
     """Refused is what doesn't fit; the sender keeps it, and it arrives once there is room."""
     jaeger = Jaeger(tmp_path / "jaeger")
@@ -111,8 +116,7 @@ def test_a_full_disk_refuses_instead_of_losing(tmp_path: Path, small_disk: Path,
             jaeger.kill()
             assert wait_until(lambda: load.refusals > 5), "the disk is full, so something is refused"
             time.sleep(10)
-            print({file.name: file.stat().st_size for file in small_disk.iterdir()})
             jaeger.start()
             before = len(load.accepted)
             assert wait_until(lambda: len(load.accepted) > before + 1000), "it takes up work again by itself"
-        arrived(jaeger, load, f"Disk full, bounded by {bound}")
+        arrived(jaeger, load, f"Disk full, bounded by {bound}", patience=20)

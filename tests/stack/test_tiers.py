@@ -14,6 +14,7 @@ import grpc
 import pytest
 
 from benchmarks.otlp_load import Batch, Load, Sender, batch
+from tests.stack.figures import figure
 from tests.stack.lab import Collector, Jaeger, Prometheus, free_ports, running, wait_until
 
 pytestmark = [pytest.mark.timeout(400), pytest.mark.usefixtures("binaries")]
@@ -141,7 +142,7 @@ def test_a_gateway_that_leaves_in_order_loses_nothing(tiers: Tiers) -> None:
         tiers.gateways[0].start()
         time.sleep(4)
     missing = tiers.jaeger.missing(load.accepted)
-    print(
+    figure(
         f"Gateway stopped: {sum(map(len, load.accepted.values())):,} spans accepted, {sum(missing.values())} missing, {load.refusals} refused"
     )
     assert not missing
@@ -161,7 +162,7 @@ def test_a_killed_gateway_loses_no_more_than_its_decision_wait(tiers: Tiers) -> 
     missing = tiers.jaeger.missing(load.accepted, 30)
     held = {trace for trace in at_the_kill if trace not in before}
     lost = sum(missing.values())
-    print(
+    figure(
         f"Gateway killed: {sum(map(len, load.accepted.values())):,} spans accepted, {lost:,} missing, all of the last {DECISION_SECONDS} s"
     )
     assert missing.keys() <= held, "only what came within the decision wait before the kill"
@@ -195,8 +196,8 @@ def test_an_agent_goes_on_with_the_gateways_that_are_left(tmp_path: Path, securi
 
     name(2, 3)
     agent = Collector(
-        tmp_path / "agent", "agent.yaml", OTELCOL_RESOLVER="dns", OTELCOL_GATEWAY_HOST=f"{NAME}.test", OTELCOL_GATEWAY_PORT=f'"{port}"',
-        OTELCOL_GATEWAY_BY_SERVICE_PORT=f'"{by_service}"', **security,
+        tmp_path / "agent", "agent.yaml", OTELCOL_RESOLVER="dns", OTELCOL_GATEWAY_HOST=f"{NAME}.test", OTELCOL_GATEWAY_PORT=str(port),
+        OTELCOL_GATEWAY_BY_SERVICE_PORT=str(by_service), **security,
     )  # fmt: skip
     agent.command = ["unshare", "--mount", "sh", "-c", f'mount --bind {hosts} /etc/hosts && exec "$@"', "sh", *agent.command]
     with running(prometheus, jaeger, *gateways, agent):
@@ -210,11 +211,11 @@ def test_an_agent_goes_on_with_the_gateways_that_are_left(tmp_path: Path, securi
             time.sleep(10)
         spans = sum(map(len, load.accepted.values()))
         missing = jaeger.missing(load.accepted)
-        print(f"Gateway gone and back, by DNS: {spans:,} spans accepted, {sum(missing.values())} missing, {load.refusals} refused")
+        figure(f"Gateway gone and back, by DNS: {spans:,} spans accepted, {sum(missing.values())} missing, {load.refusals} refused")
         assert not missing
         counted = wait_until(lambda: prometheus.value("sum(traces_span_metrics_calls_total)") >= spans)
         assert counted
-        print(f"Counted by span metrics: {prometheus.value('sum(traces_span_metrics_calls_total)'):,.0f}")
+        figure(f"Counted by span metrics: {prometheus.value('sum(traces_span_metrics_calls_total)'):,.0f}")
 
 
 def test_who_has_no_certificate_or_no_token_is_refused(tiers: Tiers, security: dict[str, str]) -> None:
