@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,9 @@ from otel_autopilot.stack.ports import LOOPBACK
 #: Memory that the Collector's garbage collector aims at, unless GOMEMLIMIT says otherwise. Without it, a burst of mail lets
 #: the heap grow to twice what lives before anything is collected.
 COLLECTOR_MEMORY = "1GiB"
+#: Items in a queue of the Collector (the default of ``fragments/queue.yaml``), the fewest that still take the largest request, and the
+#: room on the disk for each: 2 kB in the hop's queue and in Jaeger's, and as much again for compaction and for Jaeger's own files.
+QUEUE_ITEMS, FEWEST_QUEUE_ITEMS, QUEUE_BYTES_PER_ITEM = 200_000, 40_000, 8_000
 #: How long a health check may take, in seconds.
 HEALTH_SECONDS = 1.0
 
@@ -75,9 +79,15 @@ class Plan:
             "PROMETHEUS_URL": self.url("prometheus"),
         }
 
+    def queue_items(self) -> int:
+        """How many items each of the Collector's queues may hold, so that they are full before the disk is."""
+        room = shutil.disk_usage(self.folder).free // QUEUE_BYTES_PER_ITEM
+        return max(FEWEST_QUEUE_ITEMS, min(QUEUE_ITEMS, room))
+
     def environment(self) -> dict[str, str]:
         """The environment of every component: this process' own without what would instrument or redirect them."""
-        own = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+        own: dict[str, str] = {"OTELCOL_QUEUE_ITEMS": str(self.queue_items())}
+        own |= {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
         return {**own, **self.variables()}
 
 
