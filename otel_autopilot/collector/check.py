@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping as Variables
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from otel_autopilot.collector.configuration import Configuration
 from otel_autopilot.collector.expansion import Expander
@@ -40,7 +41,7 @@ def _groups(files: Sequence[str], expander: Expander, merge_all: bool) -> list[l
     groups: list[list[Mapping]] = []
     for file in files:
         node = expander.load(file)
-        resolved = expander.expand(node)
+        resolved = expander.expand(node, _folders(groups[-1]) if groups else ())
         config = Configuration.of(resolved)
         content = node if isinstance(node, Mapping) else resolved
         assert isinstance(content, Mapping)
@@ -52,11 +53,13 @@ def _groups(files: Sequence[str], expander: Expander, merge_all: bool) -> list[l
 
 
 def _configuration(group: list[Mapping], expander: Expander) -> Configuration:
-    merged, replaced = group[0], list[Replaced]()
+    merged, replaced, used_before = group[0], list[Replaced](), frozenset[tuple[str, str]]()
+    folders = _folders(group)
     for overlay in group[1:]:
+        used_before |= Configuration.of(expander.expand(merged, folders)).used_names
         merged, more = merge(merged, overlay)
         replaced += more
-    root = expander.expand(merged)
+    root = expander.expand(merged, folders)
     if value(root, "service", "pipelines") is None:
         raise CollectorError(
             f"{root.mark}: expected a Collector configuration with service.pipelines, got none: "
@@ -64,6 +67,15 @@ def _configuration(group: list[Mapping], expander: Expander) -> Configuration:
         )
     return Configuration.of(
         root,
-        tuple(replace(each, before=expander.expand(each.before), after=expander.expand(each.after)) for each in replaced),
+        tuple(
+            replace(each, before=expander.expand(each.before, folders), after=expander.expand(each.after, folders))
+            for each in replaced
+        ),
         tuple(expander.verbatim.items()),
+        used_before,
     )
+
+
+def _folders(group: list[Mapping]) -> tuple[Path, ...]:
+    """Where the files of a configuration are: an overlay's includes are beside the file that it is laid over."""
+    return tuple(dict.fromkeys(Path(each.mark.file).parent for each in group))

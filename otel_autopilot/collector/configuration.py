@@ -55,7 +55,7 @@ class Configuration:
     """A whole configuration, resolved.
 
     ``replaced`` is what overlays took from it, resolved too; ``verbatim`` the included files that were taken as text, and why
-    that isn't what they look like.
+    that isn't what they look like; ``used_before`` the kind and id of each component that ran before an overlay was laid over it.
     """
 
     root: Mapping
@@ -64,9 +64,16 @@ class Configuration:
     extensions: tuple[Ref, ...]
     replaced: tuple[Replaced, ...] = ()
     verbatim: tuple[tuple[Mark, str], ...] = ()
+    used_before: frozenset[tuple[str, str]] = frozenset()
 
     @classmethod
-    def of(cls, node: Node, replaced: tuple[Replaced, ...] = (), verbatim: tuple[tuple[Mark, str], ...] = ()) -> Configuration:
+    def of(
+        cls,
+        node: Node,
+        replaced: tuple[Replaced, ...] = (),
+        verbatim: tuple[tuple[Mark, str], ...] = (),
+        used_before: frozenset[tuple[str, str]] = frozenset(),
+    ) -> Configuration:
         """Name what a resolved node holds; raises CollectorError where it isn't a Collector's configuration."""
         if not isinstance(node, Mapping) or not set(node.entries) & {*KINDS, "service"}:
             raise CollectorError(
@@ -88,7 +95,7 @@ class Configuration:
             for each in entries(value(node, "service", "pipelines"))
         )
         components = {kind: {each.id: each for each in _components(kind, value(node, kind))} for kind in KINDS}
-        return cls(node, components, pipelines, _refs(value(node, "service", "extensions")), replaced, verbatim)
+        return cls(node, components, pipelines, _refs(value(node, "service", "extensions")), replaced, verbatim, used_before)
 
     @property
     def whole(self) -> bool:
@@ -132,6 +139,11 @@ class Configuration:
             }[kind]
             named |= {ref.id for ref in refs}
         return tuple(component for component in self.components[kind].values() if component.id in named)
+
+    @property
+    def used_names(self) -> frozenset[tuple[str, str]]:
+        """The kind and id of each component that runs."""
+        return frozenset((kind, component.id) for kind in KINDS for component in self.used(kind))
 
 
 def _components(kind: str, section: Node | None) -> list[Component]:

@@ -1,7 +1,7 @@
 """Variables and includes: `${env:NAME:-default}`, `${NAME}`, `${file:PATH}`, each also inside another; `$$` is a dollar.
 
-Follows confmap's expand.go of the Collector. A file is looked for from the working directory, as the Collector does, and then
-beside the file that includes it.
+Follows confmap's expand.go of the Collector. A file is looked for from the working directory, as the Collector does, then beside
+the file that includes it, and then beside those that this one is laid over.
 """
 
 from __future__ import annotations
@@ -67,10 +67,13 @@ class Expander:
         """Read a file named on the command line; raises CollectorError where it can't be."""
         return self._load(Path(file), file)
 
-    def expand(self, node: Node) -> Node:
-        """The node with everything resolved; raises CollectorError where an include is missing or includes itself."""
+    def expand(self, node: Node, folders: tuple[Path, ...] = ()) -> Node:
+        """The node with everything resolved; ``folders`` are where includes are looked for last.
+
+        Raises CollectorError where an include is missing or includes itself.
+        """
         self._budget = NODE_LIMIT
-        return self._expand(node, _Place(node.mark))
+        return self._expand(node, _Place(node.mark, folders=folders))
 
     def _load(self, path: Path, file: str) -> Node:
         if path not in self._parsed:

@@ -16,6 +16,7 @@ from otel_autopilot.collector.check import check
 from otel_autopilot.errors import CollectorError
 from tests.unit.collector_cases import CLEAN, findings, line_of
 
+JAEGER = "  otlp_grpc/jaeger:\n"
 OVERLAY = """\
 exporters:
   otlp_grpc/other: {endpoint: 127.0.0.1:1, sending_queue: {storage: file_storage, block_on_overflow: true}, retry_on_failure: {max_elapsed_time: 0}}
@@ -29,16 +30,40 @@ service:
 def test_whole_files_are_checked_by_themselves_and_overlays_with_the_one_before(tmp_path: Path) -> None:
     assert findings(tmp_path, CLEAN, CLEAN) == []
     found = findings(tmp_path, CLEAN, OVERLAY, CLEAN)
-    assert [(Path(each.file).name, each.line, each.rule) for each in found] == [
-        ("0.yaml", line_of(CLEAN, "  otlp_grpc/jaeger:"), "unused-component"),
-        ("1.yaml", 6, "lost-component"),
-    ]
-    assert "otlp_grpc/jaeger" in found[1].message
+    assert [(Path(each.file).name, each.line, each.rule) for each in found] == [("1.yaml", 6, "lost-component")]
+    assert "otlp_grpc/jaeger" in found[0].message
 
 
 def test_merge_lays_whole_files_over_each_other_too(tmp_path: Path) -> None:
     other = CLEAN.replace("[memory_limiter, resource_detection,", "[memory_limiter,")
-    assert [each.rule for each in findings(tmp_path, CLEAN, other, merge_all=True)] == ["unused-component", "lost-component"]
+    assert [each.rule for each in findings(tmp_path, CLEAN, other, merge_all=True)] == ["lost-component"]
+
+
+def test_what_an_overlay_takes_out_on_purpose_needs_no_other_comment(tmp_path: Path) -> None:
+    base = CLEAN.replace(JAEGER, JAEGER + "    auth: {authenticator: bearertokenauth}\n").replace(
+        "extensions:\n  file_storage:", "extensions:\n  bearertokenauth:\n  file_storage:"
+    )
+    base = base.replace("extensions: [file_storage]", "extensions: [file_storage, bearertokenauth]")
+    overlay = OVERLAY.replace("debug]", "debug] # lint: allow lost-component because the other takes its place")
+    assert findings(tmp_path, base, overlay) == []
+    without_its_token = overlay.replace(
+        "service:", "service:\n  extensions: [file_storage] # lint: allow lost-component because of it"
+    )
+    assert findings(tmp_path, base, without_its_token) == []
+    unused_in_the_base = base.replace("  debug:", "  nop:\n  debug:")
+    assert [each.rule for each in findings(tmp_path, unused_in_the_base, overlay)] == ["unused-component"]
+    still_authenticated = "service: {extensions: [file_storage]} # lint: allow lost-component because it was not thought through"
+    assert [each.rule for each in findings(tmp_path, base, still_authenticated)] == ["undefined-component"]
+
+
+def test_an_overlay_finds_its_includes_beside_the_file_it_is_laid_over(tmp_path: Path) -> None:
+    (tmp_path / "overlays").mkdir()
+    (tmp_path / "base.yaml").write_text(CLEAN)
+    (tmp_path / "debug.yaml").write_text("verbosity: detailed\n")
+    overlay = tmp_path / "overlays" / "overlay.yaml"
+    overlay.write_text("exporters:\n  debug: ${file:./debug.yaml}\n")
+    found = check([str(tmp_path / "base.yaml"), str(overlay)], variables={})
+    assert [(Path(each.file), each.rule) for each in found] == [(tmp_path / "debug.yaml", "detailed-debug")]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from otel_autopilot.collector.findings import Problems
 from otel_autopilot.collector.flow import Flow
 from otel_autopilot.collector.merging import Replaced
 from otel_autopilot.collector.names import COUNTING_CONNECTORS
-from otel_autopilot.collector.nodes import Mapping, Node, Scalar, Sequence, entries, items, text, value
+from otel_autopilot.collector.nodes import Mapping, Node, Scalar, entries, items, text, value
 
 _DIRECT = frozenset({"otlp", "jaeger", "zipkin"})
 _REDACTION_LISTS = ("blocked_values", "blocked_key_patterns", "allowed_keys", "ignored_keys", "allowed_values")
@@ -58,9 +58,9 @@ def lost_component(config: Configuration) -> Problems:
             what = "settings" if len(change.path) > 1 else "components"
             if isinstance(change.after, Mapping):
                 lost = [key for key in lost if key not in change.after.entries]
-        elif isinstance(change.before, Sequence) and _watched(change):
+        elif _watched(change):
             after = {_name(item) for item in items(change.after)}
-            lost = [name for name in map(_name, change.before.items) if name not in after]
+            lost = [name for name in map(_name, items(change.before)) if name not in after]
             what = "entries"
         else:
             continue

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from otel_autopilot.collector.configuration import KINDS, Component, Configuration, Ref
 from otel_autopilot.collector.findings import Problems
-from otel_autopilot.collector.nodes import keyed_scalars
+from otel_autopilot.collector.nodes import Scalar, keyed_scalars, text, value
 
 
 def undefined_component(config: Configuration) -> Problems:
@@ -28,21 +28,47 @@ def undefined_component(config: Configuration) -> Problems:
         if ref.id not in config.components["extensions"]:
             yield ref.mark, f"service.extensions names {ref.id}, which is not defined"
     in_service = {ref.id for ref in config.extensions}
-    for keys, scalar in keyed_scalars(config.root):
-        if keys[-2:] == ("auth", "authenticator") and scalar.known and not scalar.null and scalar.text not in in_service:
-            yield scalar.mark, f"the authenticator {scalar.text} is not in service.extensions"
+    for scalar in _authenticators(config):
+        if scalar.text not in in_service:
+            yield (
+                scalar.mark,
+                f"the authenticator {scalar.text} is not in service.extensions: {_mend_extension(config, scalar.text)}",
+            )
 
 
 def unused_component(config: Configuration) -> Problems:
-    """What no pipeline names doesn't run, and the Collector doesn't say so: a receiver hears nothing, a redaction redacts nothing."""
+    """What no pipeline names doesn't run, and the Collector doesn't say so: a receiver hears nothing, a redaction redacts nothing.
+
+    Nothing is said of what an overlay took out of use (lost_component speaks of that), nor of an extension that a component names
+    which runs (undefined_component and queue_without_storage do).
+    """
     if not all(pipeline.known for pipeline in config.pipelines):
         return
+    spoken_of = {*config.used_names, *config.used_before, *(("extensions", name) for name in _extensions_named(config))}
     for kind in KINDS:
-        used = {component.id for component in config.used(kind)}
         where = "service.extensions" if kind == "extensions" else "any pipeline"
         for component in config.components[kind].values():
-            if component.id not in used:
-                yield component.mark, f"{component.id} is defined and not in {where}: it does not run"
+            if (kind, component.id) not in spoken_of:
+                yield component.mark, f"{component.id} is defined and not in {where}: name it there, or take it away"
+
+
+def _authenticators(config: Configuration) -> Iterator[Scalar]:
+    """Where a component that runs names its authenticator."""
+    for kind in KINDS:
+        for component in config.used(kind):
+            for keys, scalar in keyed_scalars(component.settings):
+                if keys[-2:] == ("auth", "authenticator") and scalar.known and not scalar.null:
+                    yield scalar
+
+
+def _extensions_named(config: Configuration) -> set[str]:
+    """The extensions that components which run name in their settings."""
+    stores = (text(value(each.settings, "sending_queue", "storage")) for each in config.used("exporters"))
+    return {scalar.text for scalar in _authenticators(config)} | {name for name in stores if name is not None}
+
+
+def _mend_extension(config: Configuration, name: str) -> str:
+    return "add it there" if name in config.components["extensions"] else "define it under extensions, and add it there"
 
 
 def one_sided_connector(config: Configuration) -> Problems:
