@@ -192,8 +192,13 @@ def doctor(as_json: AsJson = False) -> None:
 @collector_app.command(epilog="Example: `otel-autopilot collector check local.yaml agent.yaml gateway.yaml`")
 def check(
     files: Annotated[
-        list[str], typer.Argument(metavar="FILES...", help="Configurations; one that isn't whole is laid over the one before it.")
-    ],
+        list[str] | None,
+        typer.Argument(
+            metavar="FILES...",
+            help="Configurations; one that isn't whole is laid over the one before it.",
+            show_default=False,
+        ),
+    ] = None,
     merge: Annotated[bool, typer.Option("--merge", help="Lay every file over the first, as --config A --config B does.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -204,6 +209,11 @@ def check(
     """
     from otel_autopilot.cli.collector import check_files
 
+    if not files:
+        raise CollectorError(
+            "expected configurations of the Collector to check, got none: otel-autopilot collector check collector.yaml, "
+            "or a base and its overlay: otel-autopilot collector check base.yaml overlay.yaml"
+        )
     raise typer.Exit(check_files(files, merge=merge, as_json=as_json))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from otel_autopilot.collector.merging import Replaced
 from otel_autopilot.collector.names import canonical
-from otel_autopilot.collector.nodes import Mapping, Mark, Node, Scalar, entries, items, scalars, value
+from otel_autopilot.collector.nodes import Mapping, Mark, Node, Scalar, entries, entry, items, scalars, text, value
 from otel_autopilot.errors import CollectorError
 
 #: The sections that define components.
@@ -77,8 +77,10 @@ class Configuration:
         """Name what a resolved node holds; raises CollectorError where it isn't a Collector's configuration."""
         if not isinstance(node, Mapping) or not set(node.entries) & {*KINDS, "service"}:
             raise CollectorError(
-                f"{node.mark}: expected a Collector configuration with receivers, exporters and service, got {_shape(node)}"
+                f"{node.mark}: expected a Collector configuration with receivers, exporters and service, got {_other(node)}"
             )
+        if "dist" in node.entries and "service" not in node.entries:
+            raise CollectorError(f"{node.mark}: expected a Collector configuration, got a list of parts for the Collector Builder")
         for section in (*KINDS, "service"):
             content = value(node, section)
             if content is not None and not isinstance(content, Mapping):
@@ -155,6 +157,21 @@ def _components(kind: str, section: Node | None) -> list[Component]:
 
 def _refs(node: Node | None) -> tuple[Ref, ...]:
     return tuple(Ref(item.text, item.mark) for item in items(node) if isinstance(item, Scalar) and item.known and not item.null)
+
+
+def _other(node: Node) -> str:
+    """What a file is that is no Collector configuration, and where in it one may be."""
+    kind = text(value(node, "kind"))
+    if kind is None or value(node, "apiVersion") is None:
+        within = value(node, "config")
+        held = ": put what is under config into a file" if entry(within, "receivers") or entry(within, "service") else ""
+        return _shape(node) + held
+    if kind == "ConfigMap":
+        held = ", ".join(f"data.{each.key}" for each in entries(value(node, "data"))) or "data"
+        return f"a Kubernetes ConfigMap: put what is under {held} into a file"
+    if kind == "OpenTelemetryCollector":
+        return "a Kubernetes OpenTelemetryCollector: put what is under spec.config into a file"
+    return f"a Kubernetes {kind}"
 
 
 def _shape(node: Node) -> str:

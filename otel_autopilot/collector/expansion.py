@@ -211,13 +211,19 @@ class Expander:
 
 
 def _content(path: Path, file: str) -> str:
+    if path.is_dir():
+        raise CollectorError(f"{file or '(an empty name)'}: expected a file of YAML, got a folder: name the files in it")
     try:
-        if path.is_file() and path.stat().st_size > SIZE_LIMIT:
-            raise CollectorError(f"{file}: expected at most {SIZE_LIMIT:,} bytes, got {path.stat().st_size:,}")
-        return path.read_text(encoding="utf-8-sig")
+        with path.open("rb") as stream:
+            content = stream.read(SIZE_LIMIT + 1)
+        if len(content) > SIZE_LIMIT:
+            raise CollectorError(f"{file}: expected at most {SIZE_LIMIT:,} bytes of YAML, got more")
+        return content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except UnicodeDecodeError as error:
+        raise CollectorError(f"{file}: expected a file of YAML in UTF-8, got other bytes") from error
     except (OSError, ValueError) as error:
-        why = "not UTF-8" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", None) or str(error)
-        raise CollectorError(f"{file}: expected a file of YAML, got none: {why}") from error
+        why = getattr(error, "strerror", None) or str(error)
+        raise CollectorError(f"{file}: expected a file that can be read, got: {why}") from error
 
 
 def _closings(raw: str) -> dict[int, int]:

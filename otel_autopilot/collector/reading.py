@@ -49,7 +49,10 @@ def read(text: str, file: str) -> Node:
         return _Reader(file).read(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise NotYaml(f"{file}:{mark.line + 1 if mark else 1}: expected YAML: {error.problem or error.context}") from error
+        line = mark.line + 1 if mark else 1
+        indented = "".join(text.splitlines()[line - 1 : line]).lstrip(" ")
+        problem = "got a tab: indent with spaces" if indented.startswith("\t") else error.problem or error.context
+        raise NotYaml(f"{file}:{line}: expected YAML: {problem}") from error
     except (yaml.YAMLError, ValueError) as error:
         raise NotYaml(f"{file}:1: expected YAML: {str(error).splitlines()[0] if str(error) else 'unreadable'}") from error
 
@@ -70,7 +73,10 @@ class _Reader:
             if isinstance(event, yaml.DocumentStartEvent):
                 documents += 1
                 if documents > 1:
-                    raise CollectorError(f"{mark}: expected one YAML document, got another: the Collector reads the first only")
+                    raise CollectorError(
+                        f"{mark}: expected one YAML document, got another: the Collector reads the first only, "
+                        "so give each a file of its own"
+                    )
             elif isinstance(event, yaml.AliasEvent):
                 if event.anchor not in self._anchors:
                     raise CollectorError(f"{mark}: expected an anchor that is complete before its alias, got *{event.anchor}")

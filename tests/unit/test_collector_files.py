@@ -140,7 +140,13 @@ def _bomb() -> str:
         ("", "0.yaml:1: expected a Collector configuration .*got nothing"),
         ("- a\n- b", "0.yaml:1: expected a Collector configuration .*got a list"),
         ("kind: Pod\n", "0.yaml:1: expected a Collector configuration .*got the keys kind"),
-        ("receivers:\n  otlp:\n\tx: 1\n", "0.yaml:3: expected YAML"),
+        ("apiVersion: v1\nkind: Pod\n", "got a Kubernetes Pod"),
+        ("apiVersion: v1\nkind: ConfigMap\ndata: {relay: ''}\n", "got a Kubernetes ConfigMap: put what is under data.relay into"),
+        ("apiVersion: x/v1\nkind: OpenTelemetryCollector\n", "OpenTelemetryCollector: put what is under spec.config into"),
+        ("mode: daemonset\nconfig: {receivers: {}}\n", "got the keys mode, config: put what is under config into a file"),
+        ("dist: {name: x}\nreceivers: [gomod: x]\n", "0.yaml:1: expected .* got a list of parts for the Collector Builder"),
+        ("receivers:\n  otlp:\n\tx: 1\n", "0.yaml:3: expected YAML: got a tab: indent with spaces"),
+        ("receivers: {}: {}\n", "0.yaml:1: expected YAML: "),
         ("receivers:\n  otlp:\n  otlp:\n", "0.yaml:3: expected each key once, got 'otlp' again .first in line 2."),
         ("receivers: {}\n---\nreceivers: {}\n", "0.yaml:2: expected one YAML document"),
         ("receivers: []\n", "0.yaml:1: expected `receivers` to be a map, got a list"),
@@ -174,8 +180,31 @@ def test_the_command_prints_lines_or_json_and_its_exit_code_tells(tmp_path: Path
     ]
     path.write_text(CLEAN)
     assert CliRunner().invoke(app, ["collector", "check", str(path)]).exit_code == 0
-    missing = CliRunner().invoke(app, ["collector", "check", str(tmp_path / "none.yaml")])
-    assert isinstance(missing.exception, CollectorError)
+
+
+def test_what_cannot_be_read_or_was_not_given_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refusal(*files: Path) -> str:
+        error = CliRunner().invoke(app, ["collector", "check", *map(str, files)]).exception
+        assert isinstance(error, CollectorError)  # and `run` makes it exit code 2
+        return str(error).replace(f"{tmp_path}/", "")
+
+    (tmp_path / "binary").write_bytes(b"\x7fELF\xff\x00")
+    assert refusal() == (
+        "expected configurations of the Collector to check, got none: otel-autopilot collector check collector.yaml, "
+        "or a base and its overlay: otel-autopilot collector check base.yaml overlay.yaml"
+    )
+    assert refusal(tmp_path / "none") == "none: expected a file that can be read, got: No such file or directory"
+    assert refusal(tmp_path / "binary") == "binary: expected a file of YAML in UTF-8, got other bytes"
+    assert refusal(tmp_path).endswith("expected a file of YAML, got a folder: name the files in it")
+    assert refusal(Path("/dev/zero")) == "/dev/zero: expected at most 8,000,000 bytes of YAML, got more"
+    monkeypatch.setattr(Path, "open", lambda *_: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
+    assert refusal(tmp_path / "binary") == "binary: expected a file that can be read, got: Permission denied"
+
+
+def test_line_ends_of_windows_are_no_matter(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_bytes(CLEAN.replace("basic", "detailed # lint: allow detailed-debug because of it").replace("\n", "\r\n").encode())
+    assert check([str(path)], variables={}) == []
 
 
 def test_thousands_of_lines_are_taken(tmp_path: Path) -> None:

@@ -84,3 +84,7 @@ def test_the_configurations_of_the_backends_are_in_it(command: Path, tmp_path: P
     folder = Path(done.stdout.strip())
     assert folder.is_relative_to(command.parents[1])
     assert {"builder.yaml", "local.yaml", "jaeger.yaml", "prometheus.yaml"} <= {item.name for item in folder.iterdir()}
+    checked = run(
+        command, tmp_path, "collector", "check", *(str(folder / name) for name in ("local.yaml", "agent.yaml", "jaeger.yaml"))
+    )
+    assert (checked.returncode, checked.stdout) == (0, ""), checked.stderr
