@@ -50,6 +50,7 @@ REMOVED: dict[str, dict[str, str]] = {
     "receivers": {"opencensus": "the otlp receiver"},
     "processors": {
         "k8s_tagger": "k8s_attributes",
+        "queued_retry": "the exporter's sending_queue and retry_on_failure",
         "routing": "the routing connector",
         "servicegraph": "the service_graph connector",
         "service_graph": "the service_graph connector",
@@ -57,10 +58,10 @@ REMOVED: dict[str, dict[str, str]] = {
         "span_metrics": "the span_metrics connector",
     },
     "exporters": {
-        "jaeger": "otlp_grpc: Jaeger takes OTLP",
-        "jaeger_thrift": "otlp_http: Jaeger takes OTLP",
+        "jaeger": "otlp_grpc, as Jaeger takes OTLP",
+        "jaeger_thrift": "otlp_http, as Jaeger takes OTLP",
         "logging": "debug",
-        "loki": "otlp_http: Loki takes OTLP",
+        "loki": "otlp_http, as Loki takes OTLP",
         "opencensus": "otlp_grpc",
     },
     "connectors": {},

@@ -11,6 +11,8 @@ _SECRET = re.compile(
 )
 #: Headers carry secrets under names of the vendors' making.
 _SECRET_HEADER = re.compile(r"(token|key|secret|authoriz|(^|_)auth(_|$)|password|credential|cookie|team)")
+#: Settings that say only together with the one around them that they hold a secret: Datadog's, and basicauth's.
+_SECRET_PAIRS = (("api", "key"), ("htpasswd", "inline"))
 
 
 def holds_secret(keys: tuple[str, ...]) -> bool:
@@ -18,4 +20,4 @@ def holds_secret(keys: tuple[str, ...]) -> bool:
     last = re.sub(r"[^a-z0-9]+", "_", keys[-1].lower())
     if len(keys) > 1 and keys[-2] == "headers":
         return _SECRET_HEADER.search(last) is not None
-    return _SECRET.search(last) is not None
+    return _SECRET.search(last) is not None or keys[-2:] in _SECRET_PAIRS

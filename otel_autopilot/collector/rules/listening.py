@@ -8,6 +8,8 @@ from otel_autopilot.collector.findings import Problems
 from otel_autopilot.collector.names import LISTENING_EXPORTERS, QUEUED_EXPORTERS
 from otel_autopilot.collector.nodes import Node, entry, flag, items, keyed_scalars, mappings, text, value
 
+#: These are clients, and without TLS unless it is set.
+_KAFKA = frozenset({"kafka", "kafka_metrics"})
 _ADDRESS_KEYS = ("endpoint", "listen_address", "listen_addr", "address")
 
 
@@ -30,7 +32,10 @@ def bind_all(config: Configuration) -> Problems:
             and known is not None
             and (known == "" or is_everywhere(f"[{known}]:1" if ":" in known else f"{known}:1"))
         ):
-            yield host.mark, f"the Collector's own metrics listen on every address ({known!r}): bind one"
+            yield (
+                host.mark,
+                f"the Collector's own metrics listen on every address ({known}): bind one, such as ${{env:MY_POD_IP}} or 127.0.0.1",
+            )
 
 
 def insecure_tls(config: Configuration) -> Problems:
@@ -43,7 +48,8 @@ def insecure_tls(config: Configuration) -> Problems:
 
 def insecure_transport(config: Configuration) -> Problems:
     """Telemetry, and the tokens sent with it, in clear over a network can be read and changed by who sits on the way."""
-    for component in (*config.components["exporters"].values(), *config.components["extensions"].values()):
+    kafka = [each for each in config.used("receivers") if each.type in _KAFKA]
+    for component in (*config.components["exporters"].values(), *config.components["extensions"].values(), *kafka):
         for _, mapping in mappings(component.settings):
             found = entry(mapping, "tls", "insecure")
             if found and flag(found.value, False) and (host := _remote(component, mapping)):
@@ -51,6 +57,15 @@ def insecure_transport(config: Configuration) -> Problems:
                     found.mark,
                     f"{component.id} sends to {host} without TLS: set tls.ca_file, or tls: {{}} for the system's authorities",
                 )
+        if (
+            component.type in _KAFKA
+            and value(component.settings, "tls") is None
+            and (host := _remote(component, component.settings))
+        ):
+            yield (
+                component.mark,
+                f"{component.id} speaks to {host} without TLS: set tls.ca_file, or tls: {{}} for the system's authorities",
+            )
         if component.kind == "exporters" and component.type in QUEUED_EXPORTERS | {"prometheus_remote_write"}:
             for keys, scalar in keyed_scalars(component.settings):
                 if (

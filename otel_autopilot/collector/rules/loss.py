@@ -31,7 +31,7 @@ def accepted_before_stored(config: Configuration) -> Problems:
             if reached:
                 yield (
                     ref.mark,
-                    f"{', '.join(reached)} acts on what {ref.id} acknowledged and nothing stored: put an exporter with a "
+                    f"{', '.join(reached)} {'acts' if len(reached) == 1 else 'act'} on what {ref.id} acknowledged and nothing stored: put an exporter with a "
                     "persistent queue in between, or ask its senders, which store, for a certificate or a token",
                 )
 

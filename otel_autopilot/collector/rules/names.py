@@ -14,7 +14,10 @@ def deprecated_name(config: Configuration) -> Problems:
         for component in config.components[kind].values():
             type_, slash, name = component.id.partition("/")
             if type_ in ALIASES[kind]:
-                yield component.mark, f"{type_} is called {component.type} now: rename it to {component.type}{slash}{name}"
+                yield (
+                    component.mark,
+                    f"the {kind[:-1]} {type_} is called {component.type} now: rename it to {component.type}{slash}{name}",
+                )
 
 
 def removed_component(config: Configuration) -> Problems:

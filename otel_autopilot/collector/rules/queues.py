@@ -43,9 +43,12 @@ def queue_without_storage(config: Configuration) -> Problems:
             continue
         name = text(storage)
         if name is not None and name not in config.components["extensions"]:
-            yield storage.mark, f"{exporter.id} stores its queue in {name}, which is not defined under extensions"
+            yield (
+                storage.mark,
+                f"{exporter.id} stores its queue in {name}, which is not defined: define it under extensions, and name it in service.extensions",
+            )
         elif name is not None and name not in {ref.id for ref in config.extensions}:
-            yield storage.mark, f"{exporter.id} stores its queue in {name}, which is not in service.extensions"
+            yield storage.mark, f"{exporter.id} stores its queue in {name}, which is not in service.extensions: add it there"
         if exporter.type == "load_balancing" and flag(
             value(exporter.settings, "protocol", "otlp", "sending_queue", "enabled"), True
         ):
@@ -66,12 +69,13 @@ def queue_disabled(config: Configuration) -> Problems:
         if exporter.type == "load_balancing" and entry(exporter.settings, "sending_queue") is None:
             yield (
                 exporter.mark,
-                f"{exporter.id} has no queue of its own by default: set sending_queue with a storage, and retry_on_failure.enabled",
+                f"{exporter.id} has no queue of its own by default: set sending_queue with a storage, and {_retry_for_ever(exporter)}",
             )
         elif _gives_up(exporter):
             yield (
                 _at(exporter, "sending_queue"),
-                f"{exporter.id} has no queue and its retries end: enable sending_queue, or retry for ever",
+                f"{exporter.id} has no queue and its retries end: set {_retry_for_ever(exporter)}, and enable sending_queue if its "
+                "senders are not to wait",
             )
 
 
@@ -88,16 +92,19 @@ def queue_not_blocking(config: Configuration) -> Problems:
 
 
 def retry_gives_up(config: Configuration) -> Problems:
-    """After five minutes, the default, an exporter throws away what it couldn't send: shorter than most outages."""
+    """After five minutes, the default, an exporter throws away what it couldn't send: shorter than most outages.
+
+    Of an exporter that has no queue either, queue_disabled speaks.
+    """
     for exporter in _sending(config):
-        if _gives_up(exporter):
-            yield _at(exporter, "retry_on_failure"), f"{exporter.id} gives up what it can't send: {_advice(exporter)}"
+        if _gives_up(exporter) and (exporter.type == "prometheus_remote_write" or _queue_on(exporter) is not False):
+            yield _at(exporter, "retry_on_failure"), f"{exporter.id} gives up what it can't send: set {_retry_for_ever(exporter)}"
 
 
-def _advice(exporter: Component) -> str:
-    if exporter.type == "load_balancing":
-        return "set retry_on_failure.enabled: true and max_elapsed_time: 0"
-    return "set retry_on_failure.max_elapsed_time: 0"
+def _retry_for_ever(exporter: Component) -> str:
+    if flag(value(exporter.settings, "retry_on_failure", "enabled"), exporter.type != "load_balancing") is False:
+        return "retry_on_failure.enabled: true and max_elapsed_time: 0"
+    return "retry_on_failure.max_elapsed_time: 0"
 
 
 def _sending(config: Configuration) -> Iterator[Component]:

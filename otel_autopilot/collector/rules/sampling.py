@@ -67,12 +67,16 @@ def unknown_policy(config: Configuration) -> Problems:
             type_ = text(value(policy, "type"))
             found = entry(policy, "type")
             if found is None:
-                yield policy.mark, f"a policy of {processor.id} has no type: set one, such as always_sample"
+                yield policy.mark, f"{_called(policy)} of {processor.id} has no type: set one, such as status_code"
             elif type_ is not None and type_ not in _POLICIES | allowed | extensions:
                 if type_ in _HOLDERS:
-                    yield found.mark, f"a policy of type {type_} can't stand here in {processor.id}: it would be unknown"
+                    yield (
+                        found.mark,
+                        f"{_called(policy)} of {processor.id} can't be of type {type_} inside another: take it out of there",
+                    )
                 else:
-                    yield found.mark, f"{processor.id} knows no policy of type {type_}: the Collector would not start"
+                    known = ", ".join(sorted(_POLICIES | allowed))
+                    yield found.mark, f"{processor.id} knows no policy of type {type_}, and would not start: use one of {known}"
 
 
 def policy_names(config: Configuration) -> Problems:
@@ -85,7 +89,7 @@ def policy_names(config: Configuration) -> Problems:
             if name is None or known == "":
                 yield policy.mark, f"a policy of {processor.id} has no name: give it one of its own"
             elif known in seen:
-                yield name.mark, f"{processor.id} has two policies called {known}: the Collector would not start"
+                yield name.mark, f"{processor.id} has two policies called {known}, and would not start: give each a name of its own"
             if known:
                 seen.add(known)
 
@@ -93,10 +97,10 @@ def policy_names(config: Configuration) -> Problems:
 def policy_settings_missing(config: Configuration) -> Problems:
     """Settings under another name than the type's are not read: a latency policy without `latency` keeps everything."""
     for processor in _tail_sampling(config):
-        for policy, _ in _policies(processor):
+        for policy, allowed in _policies(processor):
             type_ = text(value(policy, "type"))
-            if type_ in (_POLICIES - _PLAIN) | set(_HOLDERS) and value(policy, type_) is None:
-                yield policy.mark, f"a policy of type {type_} in {processor.id} has no {type_}: its settings belong there"
+            if type_ in (_POLICIES - _PLAIN) | allowed and value(policy, type_) is None:
+                yield policy.mark, f"{_called(policy)} of {processor.id} is of type {type_}: put its settings under `{type_}:`"
 
 
 def tail_sampling_keeps_all(config: Configuration) -> Problems:
@@ -110,12 +114,21 @@ def tail_sampling_keeps_all(config: Configuration) -> Problems:
             )
             dropping = any(text(value(other, "type")) in ("drop", "not") for other in policies)
             if everything and not dropping:
-                yield policy.mark, f"{processor.id} keeps every trace and holds them in memory first: take it away"
+                yield (
+                    policy.mark,
+                    f"{_called(policy)} keeps every trace, and {processor.id} holds them in memory for nothing: "
+                    "take the policy away, or the processor",
+                )
                 break
 
 
 def _tail_sampling(config: Configuration) -> Iterator[Component]:
     return (each for each in config.used("processors") if each.type == "tail_sampling")
+
+
+def _called(policy: Node) -> str:
+    name = text(value(policy, "name"))
+    return f"the policy {name}" if name else "a policy"
 
 
 def _policies(processor: Component) -> Iterator[tuple[Mapping, frozenset[str]]]:

@@ -29,16 +29,18 @@ def unbounded_series(config: Configuration) -> Problems:
     for connector in config.used("connectors"):
         settings = connector.settings
         if connector.type == "span_metrics":
+            missing = []
             if number(value(settings, "aggregation_cardinality_limit"), 0) == 0:
-                yield connector.mark, f"{connector.id} makes series without limit: set aggregation_cardinality_limit"
+                missing.append("aggregation_cardinality_limit (series have no limit)")
             if seconds(value(settings, "metrics_expiration"), 0) == 0 and seconds(value(settings, "series_expiration"), 0) == 0:
-                yield connector.mark, f"{connector.id} keeps series for ever: set metrics_expiration or series_expiration"
+                missing.append("metrics_expiration or series_expiration (series are kept for ever)")
             if not items(value(settings, "resource_metrics_key_attributes")):
-                yield (
-                    connector.mark,
-                    f"{connector.id} counts anew for every change of a resource: set resource_metrics_key_attributes, such as "
-                    "[service.name, telemetry.sdk.language, telemetry.sdk.name]",
+                missing.append(
+                    "resource_metrics_key_attributes, such as [service.name, telemetry.sdk.language, telemetry.sdk.name] "
+                    "(each restarted process is counted anew)"
                 )
+            if missing:
+                yield connector.mark, f"{connector.id} makes series without end: set {'; '.join(missing)}"
         elif connector.type == "service_graph":
             for key in ("max_items", "ttl"):
                 node = value(settings, "store", key)
