@@ -10,6 +10,8 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
+# Those that run by themselves; overlays are checked on theirs by tests/unit/test_configurations_lint.py.
+CONFIGURATIONS := $(shell grep -l '^service:' collector/*.yaml)
 PACKAGE := $(shell find otel_autopilot -name '*.py' -o -name '*.typed' 2>/dev/null)
 
 .PHONY: help
@@ -31,12 +33,13 @@ cover: $(VENV)/.dev ## The tests with coverage, 85 % at the least
 	$(BIN)/coverage report
 
 .PHONY: lint
-lint: $(VENV)/.dev ## ruff, mypy, import contracts, bandit
+lint: $(VENV)/.dev ## ruff, mypy, import contracts, bandit, the Collector configurations
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/bandit --quiet --recursive -c pyproject.toml otel_autopilot
+	$(BIN)/otel-autopilot collector check $(CONFIGURATIONS)
 
 .PHONY: generated
 generated: $(VENV)/.dev ## Write the documents that come from code
