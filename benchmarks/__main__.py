@@ -1,6 +1,6 @@
 """All benchmarks: each condition in a process of its own, what is compared in turn, the result appended to the baseline.
 
-python -m benchmarks [--quick] [--keep]
+python -m benchmarks [--quick] [--keep] [--only collector]
 """
 
 from __future__ import annotations
@@ -69,14 +69,40 @@ def engine(rounds: int, runs: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def collector(rounds: int, spans: int) -> dict[str, Any]:
+    """The Collector with our local configuration on one core, beside one that only passes on from memory, in turn."""
+    results = child("collector", "--rounds", str(rounds), "--spans", str(spans))
+    rates = {kind: [result["per_second"] for result in runs] for kind, runs in results.items()}
+    cpu = {kind: [result["cpu_seconds_per_10000"] for result in runs] for kind, runs in results.items()}
+    return {
+        "spans_per_second": {kind: distribution(values, "1/s") for kind, values in rates.items()},
+        "cpu_seconds_per_10000_spans": {kind: distribution(values, "s") for kind, values in cpu.items()},
+        "peak_bytes": {kind: max(result["peak_bytes"] for result in runs) for kind, runs in results.items()},
+        "local_to_bare": round(median(ours / bare for ours, bare in zip(rates["local"], rates["bare"], strict=True)), 3),
+        "cpu_local_to_bare": round(median(ours / bare for ours, bare in zip(cpu["local"], cpu["bare"], strict=True)), 3),
+    }
+
+
 def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer samples, to see that everything runs")
     parser.add_argument("--keep", action="store_true", help="append to docs/performance/PERFORMANCE_BASELINE.json")
+    parser.add_argument("--only", choices=["collector"], help="just this part")
     arguments = parser.parse_args()
     quick = arguments.quick
     results: dict[str, Any] = {"environment": environment()}
+    if arguments.only is None:
+        pipeline(results, quick=quick)
+    say("the Collector on one core")
+    results["collector"] = collector(1 if quick else 5, 50_000 if quick else 200_000)
+    if arguments.keep:
+        append(results)
+    print(json.dumps(results, indent=1))
+
+
+def pipeline(results: dict[str, Any], *, quick: bool) -> None:
+    """What runs in Python."""
     say("throughput, telemetry on and off")
     results["throughput"] = throughput(1 if quick else 5, 60 if quick else 200)
     say("latency, one at a time")
@@ -110,9 +136,6 @@ def main() -> None:
     for key in ("trace_ms", "find_ms", "list_ms"):
         result[key] = distribution(result[key], "ms")
     results["store"] = {**result, "goal": ">= 50000 spans/s, one trace < 50 ms"}
-    if arguments.keep:
-        append(results)
-    print(json.dumps(results, indent=1))
 
 
 if __name__ == "__main__":
