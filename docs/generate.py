@@ -34,6 +34,14 @@ OF_OTHERS = [
     "Durations have the buckets of `otel_autopilot/telemetry/buckets.py`, as ours have, so that they can be laid side by side.",
 ]
 
+IN_PROMETHEUS = [
+    "Prometheus appends units and kinds to what comes by OTLP: the last column. A histogram's series have `_bucket`, `_count` and `_sum`",
+    "behind that, attributes are labels with underscores (`autopilot_stage`), and `service_name` and `service_instance_id` are labels too",
+    "(`collector/prometheus.yaml`). The Collector counts spans besides: `traces_span_metrics_calls_total` and",
+    "`traces_span_metrics_duration_seconds`, with the labels `service_name`, `span_name`, `span_kind`, `status_code`, `autopilot_stage`,",
+    "`autopilot_outcome` and `autopilot_workflow`.",
+]
+
 
 def telemetry() -> str:
     """Every span, attribute and metric."""
@@ -56,10 +64,13 @@ def telemetry() -> str:
     every = {attribute.name: attribute for item in (*names.SPANS, *names.METRICS) for attribute in item.attributes}
     for name in sorted(every):
         lines.append(f"| `{name}` | {every[name].type} | {every[name].brief} |")
-    lines += ["", "## Metrics", "", "| metric | instrument | unit | what it is | attributes |", "|---|---|---|---|---|"]
+    lines += ["", "## Metrics", "", *IN_PROMETHEUS, "", "| metric | instrument | unit | what it is | attributes | in Prometheus |"]
+    lines.append("|---|---|---|---|---|---|")
     for metric in names.METRICS:
         attributes = ", ".join(f"`{attribute.name}`" for attribute in metric.attributes)
-        lines.append(f"| `{metric.name}` | {metric.instrument} | `{metric.unit}` | {metric.brief} | {attributes} |")
+        lines.append(
+            f"| `{metric.name}` | {metric.instrument} | `{metric.unit}` | {metric.brief} | {attributes} | `{metric.in_prometheus}` |"
+        )
     lines += ["", *OF_OTHERS]
     return "\n".join(lines) + "\n"
 

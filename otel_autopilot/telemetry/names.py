@@ -50,6 +50,19 @@ class Metric:
     brief: str
     attributes: tuple[Attribute, ...] = ()
 
+    @property
+    def in_prometheus(self) -> str:
+        """Its name in Prometheus, which appends units and kinds to what comes by OTLP (``UnderscoreEscapingWithSuffixes``).
+
+        A histogram's series have ``_bucket``, ``_count`` and ``_sum`` behind it.
+        """
+        unit = "_ratio" if self.unit == "1" and self.instrument == "gauge" else _PROMETHEUS_UNITS.get(self.unit, "")
+        return self.name.replace(".", "_") + unit + ("_total" if self.instrument == "counter" else "")
+
+
+#: What Prometheus calls our units; those in braces are left out.
+_PROMETHEUS_UNITS = {"s": "_seconds", "By": "_bytes"}
+
 
 # --- identity ---------------------------------------------------------------------------------------------------------
 RUN_ID = Attribute("autopilot.run.id", "string", "Id of the run: one email through one workflow.")

@@ -22,6 +22,19 @@ COLLECTOR = Path(__file__).parents[2] / "collector"
 #: How long a process may take until it is healthy, or to end, and telemetry to arrive, in seconds.
 PATIENCE_SECONDS = 60.0
 
+#: An overlay that writes what passed the intake to a file: the Collector's own view, behind its redaction and before any store.
+CAPTURE = """\
+exporters:
+  file/capture:
+    path: {path}
+    flush_interval: 100ms
+service:
+  pipelines:
+    traces/capture: {{receivers: [otlp/hop], exporters: [file/capture]}}
+    metrics/capture: {{receivers: [otlp/hop], exporters: [file/capture]}}
+    logs/capture: {{receivers: [otlp/hop], exporters: [file/capture]}}
+"""
+
 
 _given: set[int] = set()
 
@@ -75,6 +88,15 @@ def healthy(url: str) -> bool:
             return True
     except OSError:
         return False
+
+
+def telemetry_of(file: Path, kind: str, scopes: str, items: str) -> Iterator[dict[str, Any]]:
+    """What a file exporter has written of one kind by now, such as ``"resourceSpans", "scopeSpans", "spans"``; whole lines only."""
+    with file.open("rb") as content:
+        for line in content:
+            for resource in json.loads(line).get(kind, ()) if line.endswith(b"\n") else ():
+                for scope in resource[scopes]:
+                    yield from scope[items]
 
 
 class Server:

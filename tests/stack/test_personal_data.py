@@ -20,21 +20,9 @@ from opentelemetry.proto.metrics.v1 import metrics_pb2 as metrics
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 
-from tests.stack.lab import Collector, running, wait_until
+from tests.stack.lab import CAPTURE, Collector, running, wait_until
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.usefixtures("binaries")]
-
-CAPTURE = """\
-exporters:
-  file/capture:
-    path: {path}
-    flush_interval: 100ms
-service:
-  pipelines:
-    traces/capture: {{receivers: [otlp/hop], exporters: [file/capture]}}
-    metrics/capture: {{receivers: [otlp/hop], exporters: [file/capture]}}
-    logs/capture: {{receivers: [otlp/hop], exporters: [file/capture]}}
-"""
 
 #: What a sloppy application puts everywhere. Each holds the mark, so that what stays of it can be found and told apart.
 SECRETS = {
