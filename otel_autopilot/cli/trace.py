@@ -9,6 +9,7 @@ import signal
 import sys
 import tempfile
 import time
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from otel_autopilot.cli.jaeger import Jaeger, beside
-from otel_autopilot.errors import EmailError, SourceError
+from otel_autopilot.errors import EmailError, SettingsError, SourceError
 from otel_autopilot.local.model import LogRecordRow, SpanRecord
 from otel_autopilot.local.terminal import console, json_text, print_trace
 from otel_autopilot.pipeline.blobs import BlobStore
@@ -32,6 +33,7 @@ from otel_autopilot.pipeline.messages import Envelope, RawEmail
 from otel_autopilot.pipeline.threads import in_thread
 from otel_autopilot.pipeline.workers import WorkerPool
 from otel_autopilot.settings import Settings, prepare_data_dir
+from otel_autopilot.telemetry import exporters
 from otel_autopilot.telemetry.health import write_health
 from otel_autopilot.telemetry.setup import Telemetry, configure
 from otel_autopilot.telemetry.tap import Tap
@@ -50,8 +52,14 @@ _MISSING_TOLD = 10
 def trace(
     sources: Sequence[Path], *, as_json: bool, deliver_to: Sequence[str], collector: str | None, jaeger: str | None, skip: int
 ) -> int:
-    """Run the command; returns the exit code: 0 all succeeded, 1 some did not or a trace stays incomplete in Jaeger, 130 interrupted."""
+    """Run the command; returns the exit code: 0 all succeeded, 1 some did not or a trace stays incomplete in Jaeger, 130 interrupted.
+
+    Raises SettingsError when a Jaeger is named and traces go to the embedded store.
+    """
     settings = Settings.load(collector=collector, jaeger_url=jaeger, deliver_to=tuple(deliver_to) or None)
+    to_collector = "otlp" in exporters.names_of("traces", settings.collector)
+    if jaeger is not None and not to_collector:
+        raise SettingsError("--jaeger: expected --collector as well; without one, traces stay in the embedded store")
     prepare_data_dir(settings)
     settings.export_retention()
     mails: list[SourceMail] = []
@@ -79,23 +87,24 @@ def trace(
         tap=tap,
         runtime_metrics=False,
     )
-    found = _jaeger(settings)
+    found = _jaeger(settings) if to_collector else None
     command = _Trace(settings, tap, found, as_json=as_json, total=total)
     with _work_directory(settings.data_dir) as directory:
         code = asyncio.run(command.run(mails[skip:], BlobStore(directory)))
     telemetry.shutdown(10.0)
     write_health(settings.data_dir, telemetry, settings.service_name)
     command.sum_up(telemetry, skip)
-    if found is not None and not command.wait_for_jaeger():
-        code = code or 1
-    return code
+    if found is None or code == 130:
+        return code
+    try:
+        return code if command.wait_for_jaeger(sum(telemetry.spans.dropped.values())) else code or 1
+    except KeyboardInterrupt:
+        return 130
 
 
 def _jaeger(settings: Settings) -> Jaeger | None:
-    """The Jaeger to look in; None without a Collector, or when there is none at that address."""
-    if settings.collector is None:
-        return None
-    jaeger = Jaeger(settings.jaeger_url or beside(settings.collector))
+    """The Jaeger to look in; None when there is none at that address."""
+    jaeger = Jaeger(settings.jaeger_url or beside(exporters.endpoint_of("traces", settings.collector) or "127.0.0.1"))
     if jaeger.answers():
         return jaeger
     sys.stderr.write(f"no Jaeger answers at {jaeger.url} (--jaeger URL): whether the traces arrive is not looked at\n")
@@ -120,7 +129,7 @@ class _Trace:
         self._settings = settings
         self._tap = tap
         self._jaeger = jaeger
-        self._spans: dict[str, frozenset[str]] = {}
+        self._spans: dict[str, Sequence[int]] = {}
         self._json = as_json
         self._total = total
         self._outcomes: Counter[str] = Counter()
@@ -182,28 +191,49 @@ class _Trace:
             where = self._settings.collector or "the embedded store"
             sys.stderr.write(f"{spans} spans could not be sent to {where} ({reason}); see: otel-autopilot doctor\n")
 
-    def wait_for_jaeger(self) -> bool:
-        """Wait until Jaeger has every trace whole; False, and a line for each on stderr, when some stay incomplete."""
+    def wait_for_jaeger(self, lost: int) -> bool:
+        """Wait until Jaeger has every trace whole; False, and a line for each on stderr, when some stay incomplete.
+
+        ``lost`` spans could not be sent, so they are not waited for. KeyboardInterrupt, told of on stderr, by SIGINT and SIGTERM.
+        """
         assert self._jaeger is not None
-        with self._progress as progress:
-            task = progress.add_task("Waiting for Jaeger", total=len(self._spans))
-            missing = self._jaeger.wait_for(
-                self._spans, self._settings.jaeger_wait_seconds, lambda whole: progress.update(task, completed=whole)
-            )
-        self._jaeger.close()
-        whole = len(self._spans) - len(missing)
-        if not missing and self._spans:
+        total, whole, told = len(self._spans), 0, time.monotonic()
+
+        def tell(count: int) -> None:
+            nonlocal whole, told
+            whole = count
+            progress.update(task, completed=count)
+            if self._quiet and time.monotonic() - told >= PROGRESS_SECONDS:
+                told = time.monotonic()
+                sys.stderr.write(f"Jaeger has {count:,} of {total:,} traces whole; waiting\n")
+
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            with self._progress as progress:
+                task = progress.add_task("Waiting for Jaeger", total=total)
+                missing = self._jaeger.wait_for(self._spans, self._settings.jaeger_wait_seconds, lost=lost, tell=tell)
+        except KeyboardInterrupt:
+            sys.stderr.write(f"interrupted; Jaeger had {whole:,} of {total:,} traces whole by then\n")
+            raise
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        if not missing and total:
             spans = sum(map(len, self._spans.values()))
-            traces = "the whole trace" if whole == 1 else f"all {whole:,} traces whole"
+            traces = "the whole trace" if total == 1 else f"all {total:,} traces whole"
             sys.stderr.write(f"Jaeger has {traces}: {spans:,} spans\n")
         elif missing:
-            sys.stderr.write(
-                f"Jaeger has {whole:,} of {len(self._spans):,} traces whole; a Collector that samples may have left others out\n"
-            )
+            if not self._jaeger.answers():
+                why = "it no longer answers"
+            elif lost:
+                why = "what could not be sent is not waited for"
+            else:
+                why = "a Collector that samples may have left others out"
+            sys.stderr.write(f"Jaeger has {total - len(missing):,} of {total:,} traces whole; {why}\n")
         for trace_id, count in list(missing.items())[:_MISSING_TOLD]:
             sys.stderr.write(f"{count} of {len(self._spans[trace_id])} spans are missing: {self._jaeger.link(trace_id)}\n")
         if len(missing) > _MISSING_TOLD:
             sys.stderr.write(f"and of {len(missing) - _MISSING_TOLD:,} more traces\n")
+        self._jaeger.close()
         return not missing
 
     async def _tell(self) -> None:
@@ -230,7 +260,7 @@ class _Trace:
         if self._jaeger is not None:
             trace_id = f"{once.identity.trace_id:032x}"
             link = self._jaeger.link(trace_id)
-            self._spans[trace_id] = frozenset(f"{span.context.span_id:016x}" for span in spans if span.context is not None)
+            self._spans[trace_id] = array("Q", (span.context.span_id for span in spans if span.context))
         if self._json:
             sys.stdout.write(json_text({**_line(mail, once, outcome, spans), "jaeger": link}) + "\n")
             sys.stdout.flush()
