@@ -88,7 +88,7 @@ def trace(
         runtime_metrics=False,
     )
     found = _jaeger(settings) if to_collector else None
-    command = _Trace(settings, tap, found, as_json=as_json, total=total)
+    command = _Trace(settings, tap, found, to_collector=to_collector, as_json=as_json, total=total)
     with _work_directory(settings.data_dir) as directory:
         code = asyncio.run(command.run(mails[skip:], BlobStore(directory)))
     telemetry.shutdown(10.0)
@@ -125,10 +125,13 @@ def _work_directory(data_dir: Path) -> Iterator[Path]:
 
 
 class _Trace:
-    def __init__(self, settings: Settings, tap: Tap, jaeger: Jaeger | None, *, as_json: bool, total: int) -> None:
+    def __init__(
+        self, settings: Settings, tap: Tap, jaeger: Jaeger | None, *, to_collector: bool, as_json: bool, total: int
+    ) -> None:
         self._settings = settings
         self._tap = tap
         self._jaeger = jaeger
+        self._to_collector = to_collector
         self._spans: dict[str, Sequence[int]] = {}
         self._json = as_json
         self._total = total
@@ -262,7 +265,8 @@ class _Trace:
             link = self._jaeger.link(trace_id)
             self._spans[trace_id] = array("Q", (span.context.span_id for span in spans if span.context))
         if self._json:
-            sys.stdout.write(json_text({**_line(mail, once, outcome, spans), "jaeger": link}) + "\n")
+            line = _line(mail, once, outcome, spans)
+            sys.stdout.write(json_text({**line, "jaeger": link} if self._to_collector else line) + "\n")
             sys.stdout.flush()
         elif self._total <= WATERFALLS:
             self._waterfall(mail, once, spans, logs)
