@@ -64,7 +64,6 @@ class Plan:
             "OTELCOL_HEALTH_PORT": str(ports["collector_health"]),
             "OTELCOL_METRICS_PORT": str(ports["collector_metrics"]),
             "OTELCOL_QUEUE_DIR": str(self.data / "collector"),
-            "OTELCOL_OWN_LOGS_ENDPOINT": self.url("otlp_http"),
             "OTELCOL_LOG_FILE": str(self.data / "logs" / "records.jsonl"),
             "JAEGER_OTLP_ENDPOINT": f"{LOOPBACK}:{ports['jaeger_otlp_grpc']}",
             "PROMETHEUS_OTLP_ENDPOINT": self.url("prometheus", "/api/v1/otlp"),

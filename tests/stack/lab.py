@@ -276,7 +276,6 @@ class Collector(Server):
                 "OTELCOL_CONFIG_DIR": str(COLLECTOR), "OTELCOL_OTLP_GRPC_PORT": str(grpc), "OTELCOL_OTLP_HTTP_PORT": str(http),
                 "OTELCOL_HOP_PORT": str(hop), "OTELCOL_HEALTH_PORT": str(health), "OTELCOL_METRICS_PORT": str(self.metrics_port),
                 "OTELCOL_BY_SERVICE_PORT": str(services), "OTELCOL_QUEUE_DIR": str(self.queue), "OTELCOL_LOG_FILE": str(self.records),
-                "OTELCOL_OWN_LOGS_ENDPOINT": self.otlp_http,
                 "JAEGER_OTLP_ENDPOINT": jaeger, "PROMETHEUS_OTLP_ENDPOINT": f"{prometheus}/api/v1/otlp",
                 "OTELCOL_SPAN_METRICS_INTERVAL": "1s", "OTELCOL_RETRY_MAX_INTERVAL": "2s", "OTELCOL_MEMORY_LIMIT_PERCENTAGE": "25",
                 "GOMEMLIMIT": "1GiB", **environment,

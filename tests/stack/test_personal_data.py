@@ -7,6 +7,7 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -20,7 +21,8 @@ from opentelemetry.proto.metrics.v1 import metrics_pb2 as metrics
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 
-from tests.stack.lab import CAPTURE, Collector, running, wait_until
+from benchmarks.otlp_load import Sender, batch, request, trace_spans
+from tests.stack.lab import CAPTURE, Collector, Jaeger, running, wait_until
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.usefixtures("binaries")]
 
@@ -85,9 +87,17 @@ def everywhere(secret: Any) -> tuple[bytes, bytes, bytes]:
                       attributes=[pair("note", secret("span.link.attribute"))])
         ],
     )  # fmt: skip
+    # A span without events, which the groups for events don't run on.
+    bare = Span(
+        trace_id=b"\1" * 16, span_id=b"\7" * 8, name=secret("bare.name"), start_time_unix_nano=now, end_time_unix_nano=now,
+        trace_state=f"vendor={secret('bare.trace_state')}", status=Status(code=Status.STATUS_CODE_ERROR, message=secret("bare.status")),
+        attributes=[pair(secret("bare.key"), "x"), pair("note", secret("bare.attribute"))],
+    )  # fmt: skip
     traces = ExportTraceServiceRequest(
         resource_spans=[
-            ResourceSpans(resource=resource, scope_spans=[ScopeSpans(scope=scope, spans=[span], schema_url=secret("schema_url"))])
+            ResourceSpans(
+                resource=resource, scope_spans=[ScopeSpans(scope=scope, spans=[span, bare], schema_url=secret("schema_url"))]
+            )
         ]
     )
     record = LogRecord(
@@ -157,7 +167,12 @@ def captured(collector: Collector, requests: tuple[bytes, bytes, bytes]) -> str:
 
     def whole() -> str | None:
         content = file.read_bytes()[before:].decode(errors="replace") if file.exists() else ""
-        return content if all(f'"{kind}"' in content for kind in ("resourceSpans", "resourceMetrics", "resourceLogs")) else None
+        return (
+            content
+            if content.endswith("\n")
+            and all(f'"{kind}"' in content for kind in ("resourceSpans", "resourceMetrics", "resourceLogs"))
+            else None
+        )
 
     content: str | None = wait_until(whole)
     assert content, collector.log.read_text(errors="replace")[-2000:]
@@ -190,17 +205,97 @@ def test_a_number_is_gone_from_every_surface_in_reach(collector: Collector, kind
     assert number not in content
 
 
+#: Texts, and what may not be left of them.
+MASKED = {
+    "password = hunter22secret": "hunter22", "WHERE password = 'hunter22secret'": "hunter22", '{"password" : "hunter22secret"}': "hunter22",
+    "DB_PASS=hunter22secret": "hunter22", "pwd=hunter22secret": "hunter22", "aws_secret_access_key=hunter22secret": "hunter22",
+    "Cookie: a=b; sid=hunter22": "hunter22", "Set-Cookie: sid=x; auth=hunter22": "hunter22",
+    "Authorization: Negotiate hunter22secret": "hunter22", 'Authorization: Digest username="jane", response="hunter22"': "jane",
+    'Bearer "abc123hunter22"': "hunter22", "Basic amFuZTpodW50ZXIyMg==": "amFuZTpodW50",
+    "378282246310005": "8224631", "4111.1111.1111.1111": "1111.1111", "4111\u00a01111\u00a01111\u00a01111": "1111\u00a01111",
+    "+49/30/1234567": "1234567", "+49\u00a030\u00a01234567": "1234567", "%2B49301234567": "301234567",
+    "john=40example.com": "john", "john&#64;example.com": "john", "john%2540example.com": "john", "john\ufe6bexample.com": "john",
+    '"john doe"@example.com': "john", "john@[IPv6:2001:db8::77]": "2001:db8", "<abc123@mailhost>": "abc123", "root@localhost": "root",
+    "bounce+ann=example.org@lists.example.com": "ann", '["john@example.com","fine"]': "john",
+    "https://hooks.slack.com/services/T000/B000/XXXX": "XXXX", "SG.abcdefghijk.lmnopqrstuv": "lmnop",
+}  # fmt: skip
+#: What looks a little like it and passes unchanged.
+KEPT = (
+    "email pipeline", "pdf.extract", "GET /api/runs/{id}", "84fc2ff2ff26aabb", "2026-11-21T15:41:13.862Z", "3.11.7",
+    "p6ad8_4b4b91622a679f81", "[email:p6ad8_4b4b91622a679f81]", "python", "the PDF has 12 pages", "10.0.0.12", "select 1 from runs",
+    "https://example.org/a/b?page=2", "urn:uuid:0b46300b-ffcb-4c4e-9d6a-1b2c3d4e5f60", "1763739673862000000",
+    "task-orchestration-service", "network-policy-controller-7d9f-aaaaa", "risk-assessment-service", "disk-usage-monitor-v2",
+    "0.4123456789012345", "7.4123456789012345", "1.2.3+20240101120000", "lodash@4.17.21", "golang.org/x/net@v0.23.0",
+    "app@sha256:0b46300bffcb4c4e", "com.acme.Foo@1b6d3586", "max_tokens=4096", "InvalidTokenException: signature mismatch",
+    "SET token_count=token_count+1", "--password-file=/run/secret", "offset +1234567 bytes", "@app.route", "select @@version",
+    "2026-11-21T15:41:13+01:00", "a basic understanding", "the bearer token expired", "C++20", "x = y + 12345",
+)  # fmt: skip
+
+
+def values(span: dict[str, Any]) -> dict[str, str]:
+    """The attributes of a span by key."""
+    return {pair["key"]: pair["value"].get("stringValue", "") for pair in span["attributes"]}
+
+
+def passed(collector: Collector, texts: list[str]) -> list[str]:
+    """What the Collector makes of texts that are values of attributes."""
+    now = time.time_ns()
+    attributes = [pair(f"value.{number}", value) for number, value in enumerate(texts)]
+    span = Span(
+        trace_id=b"\5" * 16,
+        span_id=b"\6" * 8,
+        name="texts",
+        start_time_unix_nano=now,
+        end_time_unix_nano=now,
+        attributes=attributes,
+    )
+    resource = Resource(attributes=[pair("service.name", "texts")])
+    _, metric, log = everywhere(lambda surface: "harmless")
+    traces = ExportTraceServiceRequest(resource_spans=[ResourceSpans(resource=resource, scope_spans=[ScopeSpans(spans=[span])])])
+    content = captured(collector, (traces.SerializeToString(), metric, log))
+    line = next(json.loads(line) for line in content.splitlines() if line.startswith('{"resourceSpans"'))
+    by_key = values(line["resourceSpans"][0]["scopeSpans"][0]["spans"][0])
+    return [by_key[f"value.{number}"] for number in range(len(texts))]
+
+
+def test_what_is_personal_goes_however_it_is_written(collector: Collector) -> None:
+    after = dict(zip(MASKED, passed(collector, list(MASKED)), strict=True))
+    stayed = {before: after[before] for before, secret in MASKED.items() if secret in after[before]}
+    assert stayed == {}
+
+
+def test_what_only_looks_like_it_stays(collector: Collector) -> None:
+    after = dict(zip(KEPT, passed(collector, list(KEPT)), strict=True))
+    assert {before: value for before, value in after.items() if before != value} == {}
+
+
 def test_what_is_harmless_stays(collector: Collector) -> None:
     """Ids, names, numbers, pseudonyms and sentences pass unchanged."""
-    kept = [
-        "email pipeline", "pdf.extract", "GET /api/runs/{id}", "84fc2ff2ff26aabb", "2026-11-21T15:41:13.862Z", "3.11.7",
-        "p6ad8_4b4b91622a679f81", "[email:p6ad8_4b4b91622a679f81]", "python", "the PDF has 12 pages", "10.0.0.12", "select 1 from runs",
-        "https://example.org/a/b?page=2", "urn:uuid:0b46300b-ffcb-4c4e-9d6a-1b2c3d4e5f60", "1763739673862000000",
-    ]  # fmt: skip
-    for value in kept:
+    for value in KEPT[:15]:
         content = captured(collector, everywhere(lambda surface, value=value: value))  # type: ignore[misc]
         spans = [json.loads(line) for line in content.splitlines() if '"resourceSpans"' in line]
         span = spans[0]["resourceSpans"][0]["scopeSpans"][0]["spans"][0]
         assert span["name"] == value
         assert span["status"]["message"] == value
         assert {"key": "note", "value": {"stringValue": value}} in span["attributes"]
+
+
+def test_a_value_that_no_backend_takes_is_cut(tmp_path: Path) -> None:
+    """A value of 65,000 bytes would be refused by Badger for ever, and four of them would stop everything behind them."""
+    jaeger = Jaeger(tmp_path / "jaeger")
+    collector = Collector(tmp_path / "collector", jaeger=jaeger.otlp)
+    with running(jaeger, collector):
+        sender = Sender(collector.otlp)
+        large = "ü" * 70_000
+        sent = []
+        for number in range(8):
+            spans = trace_spans()
+            spans[number % 5].attributes.append(pair("note", large))
+            spans[1].events.add(name=large, time_unix_nano=time.time_ns()).attributes.append(pair("exception.stacktrace", large))
+            spans[2].name = large
+            spans[3].status.CopyFrom(Status(code=Status.STATUS_CODE_ERROR, message=large))
+            sent.append(request(spans, service=large if number == 7 else "large"))
+        sent.append(batch(4))
+        for item in sent:
+            assert sender.send(item.content)
+        assert not jaeger.missing({trace: ids for item in sent for trace, ids in item.spans.items()}, 20)
