@@ -79,7 +79,8 @@ def _pages(component: ComponentStatus) -> str:
 
 def _stack(settings: Settings) -> LocalStack:
     return LocalStack(
-        settings.data_dir / "stack", lambda line: Console(stderr=True, highlight=False).print(line, markup=False, soft_wrap=True)
+        settings.data_dir.absolute() / "stack",
+        lambda line: Console(stderr=True, highlight=False).print(line, markup=False, soft_wrap=True),
     )
 
 

@@ -218,6 +218,8 @@ MASKED = {
     '"john doe"@example.com': "john", "john@[IPv6:2001:db8::77]": "2001:db8", "<abc123@mailhost>": "abc123", "root@localhost": "root",
     "bounce+ann=example.org@lists.example.com": "ann", '["john@example.com","fine"]': "john",
     "https://hooks.slack.com/services/T000/B000/XXXX": "XXXX", "SG.abcdefghijk.lmnopqrstuv": "lmnop",
+    "30569309025904": "5693090", "https://example.org/a?key=abcdef&sig=ghijkl": "abcdef",
+    "-----BEGIN RSA PRIVATE KEY-----\nMIIEabc/def+\n-----END RSA PRIVATE KEY-----": "MIIE",
 }  # fmt: skip
 #: What looks a little like it and passes unchanged.
 KEPT = (
@@ -237,31 +239,53 @@ def values(span: dict[str, Any]) -> dict[str, str]:
     return {pair["key"]: pair["value"].get("stringValue", "") for pair in span["attributes"]}
 
 
-def passed(collector: Collector, texts: list[str]) -> list[str]:
-    """What the Collector makes of texts that are values of attributes."""
+def texts(attributes: dict[str, str]) -> tuple[bytes, bytes, bytes]:
+    """Requests with one span that has these attributes, and with harmless metrics and logs."""
     now = time.time_ns()
-    attributes = [pair(f"value.{number}", value) for number, value in enumerate(texts)]
+    pairs = [pair(key, value) for key, value in attributes.items()]
     span = Span(
-        trace_id=b"\5" * 16,
-        span_id=b"\6" * 8,
-        name="texts",
-        start_time_unix_nano=now,
-        end_time_unix_nano=now,
-        attributes=attributes,
+        trace_id=b"\5" * 16, span_id=b"\6" * 8, name="texts", start_time_unix_nano=now, end_time_unix_nano=now, attributes=pairs
     )
     resource = Resource(attributes=[pair("service.name", "texts")])
     _, metric, log = everywhere(lambda surface: "harmless")
     traces = ExportTraceServiceRequest(resource_spans=[ResourceSpans(resource=resource, scope_spans=[ScopeSpans(spans=[span])])])
-    content = captured(collector, (traces.SerializeToString(), metric, log))
+    return traces.SerializeToString(), metric, log
+
+
+def span_of(content: str) -> dict[str, Any]:
+    """The first span of what was captured."""
     line = next(json.loads(line) for line in content.splitlines() if line.startswith('{"resourceSpans"'))
-    by_key = values(line["resourceSpans"][0]["scopeSpans"][0]["spans"][0])
-    return [by_key[f"value.{number}"] for number in range(len(texts))]
+    span: dict[str, Any] = line["resourceSpans"][0]["scopeSpans"][0]["spans"][0]
+    return span
+
+
+def passed(collector: Collector, values_: list[str]) -> list[str]:
+    """What the Collector makes of texts that are values of attributes."""
+    numbered = {f"value.{number}": value for number, value in enumerate(values_)}
+    by_key = values(span_of(captured(collector, texts(numbered))))
+    return [by_key[key] for key in numbered]
 
 
 def test_what_is_personal_goes_however_it_is_written(collector: Collector) -> None:
     after = dict(zip(MASKED, passed(collector, list(MASKED)), strict=True))
     stayed = {before: after[before] for before, secret in MASKED.items() if secret in after[before]}
     assert stayed == {}
+
+
+def test_attributes_that_are_personal_by_their_name_go_and_others_stay(collector: Collector) -> None:
+    names = [
+        "email", "customer.email", "userEmail", "phone_number", "telephone", "username", "userName", "given_name", "display_name",
+        "sender.name", "from.name", "recipient_name", "customer.name", "subject_line", "emailSubject", "mailSubject", "body",
+        "attachment.name", "x-api-key", "X-Api-Key", "api-key", "aws_secret_access_key", "private_key", "pwd", "credentials", "session_id",
+    ]  # fmt: skip
+    kept = [
+        "service.version", "document.type", "order.id", "thread.name", "queue.name", "host.name", "db.namespace", "task.name", "topic",
+        "tokens", "cache.key", "autopilot.email.sender", "autopilot.email.message_id", "error.type", "rpc.method",
+    ]  # fmt: skip
+    span = texts(dict.fromkeys([*names, *kept], "Salary letter"))
+    after = values(span_of(captured(collector, span)))
+    assert {name: after[name] for name in names if "Salary" in after[name]} == {}
+    assert {name: after[name] for name in kept if after[name] != "Salary letter"} == {}
 
 
 def test_what_only_looks_like_it_stays(collector: Collector) -> None:
