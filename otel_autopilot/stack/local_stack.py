@@ -14,9 +14,10 @@ from otel_autopilot.stack.binaries import Binary
 from otel_autopilot.stack.components import COMPONENT, COMPONENTS, Component, Plan
 from otel_autopilot.stack.configuration import collector_folder, effective_prometheus
 from otel_autopilot.stack.containers import Containers
+from otel_autopilot.stack.interrupts import Interrupts
 from otel_autopilot.stack.lock import locked
 from otel_autopilot.stack.ports import PORTS, check_free, choose
-from otel_autopilot.stack.processes import ProcessRef, interrupts_wait, spawn, stop
+from otel_autopilot.stack.processes import ProcessRef, spawn, stop
 from otel_autopilot.stack.state import Running, State, load_state
 from otel_autopilot.stack.ways import Way, choose_way
 
@@ -59,6 +60,7 @@ class LocalStack:
     def __init__(self, folder: Path, say: Callable[[str], None], configuration: Path | None = None) -> None:
         self.folder = folder
         self._say = say
+        self._interrupts = Interrupts()
         self._configuration = configuration or collector_folder()
 
     def up(self, asked: Mapping[str, int], overlays: Sequence[Path] = (), forced: Way | None = None) -> list[ComponentStatus]:
@@ -72,7 +74,7 @@ class LocalStack:
             if not file.is_file():
                 raise SettingsError(f"--config: expected a file, {file} is none")
         files = [str(file.absolute()) for file in overlays]
-        with self._locked():
+        with self._locked(), self._interrupts.watched():
             state = load_state(self._state_file)
             if state is None or (state.way == "binaries" and not state.alive()):
                 state = State("binaries", choose(asked), files)
@@ -175,7 +177,7 @@ class LocalStack:
         log = component.log(plan)
         _rotate(log)
         command = [binary.path, *component.arguments(plan)]
-        with interrupts_wait():
+        with self._interrupts.wait():
             try:
                 process = spawn(command, environment=component.environment(plan), folder=self.folder, log=log)
             except OSError as error:
@@ -187,6 +189,7 @@ class LocalStack:
         began = time.monotonic()
         waiting = list(components)
         while waiting:
+            self._interrupts.check()
             for component in list(waiting):
                 process = state.components[component.name].process
                 if not process.alive:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import subprocess  # nosec B404  # starts the backends
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,22 +72,6 @@ class ProcessRef:
                 return False
             time.sleep(_LOOK_SECONDS)
         return True
-
-
-@contextmanager
-def interrupts_wait() -> Iterator[None]:
-    """Ctrl-C takes effect afterwards: what was started meanwhile is on record by then, and can be stopped."""
-    if threading.current_thread() is not threading.main_thread():  # which alone is interrupted, and may change handlers
-        yield
-        return
-    pending: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: pending.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if pending:
-        raise KeyboardInterrupt
 
 
 def spawn(command: Sequence[str], *, environment: Mapping[str, str], folder: Path, log: Path) -> ProcessRef:

@@ -170,3 +170,16 @@ def test_an_interrupted_up_stops_what_it_started(stack: Commands) -> None:
     assert stack("status").returncode == 1
     assert not (stack.folder / "state.json").exists()
     assert left_of(stack) == []
+
+
+def test_a_terminated_up_stops_what_it_started(stack: Commands) -> None:
+    slow = stack.home / "bin" / "prometheus"
+    slow.write_text("#!/bin/sh\ncase $1 in --version) echo 3.15.0;; *) exec sleep 600;; esac\n")
+    process = stack.start("up", *ANYWHERE)
+    while '"prometheus"' not in (stack.folder / "state.json").read_text() if (stack.folder / "state.json").exists() else True:
+        assert process.poll() is None
+    process.terminate()
+    process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert not (stack.folder / "state.json").exists()
+    assert left_of(stack) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -13,7 +14,8 @@ import pytest
 
 from otel_autopilot.errors import StackError
 from otel_autopilot.stack.binaries import Binary
-from otel_autopilot.stack.processes import ProcessRef, interrupts_wait, spawn, stop
+from otel_autopilot.stack.interrupts import Interrupts
+from otel_autopilot.stack.processes import ProcessRef, spawn, stop
 from otel_autopilot.stack.state import Running, State, load_state
 
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(600)"
@@ -62,17 +64,33 @@ def test_a_process_has_a_session_of_its_own_and_its_exit_code_is_known(tmp_path:
     assert (tmp_path / "log").read_text() == "True\n"
 
 
-def test_an_interruption_comes_after_what_was_started_is_on_record() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_comes_after_what_was_started_is_on_record(number: signal.Signals) -> None:
     recorded = []
 
     def work() -> None:
-        with interrupts_wait():
-            signal.raise_signal(signal.SIGINT)
+        interrupts = Interrupts()
+        with interrupts.watched(), interrupts.wait():
+            signal.raise_signal(number)
             recorded.append("process")
 
     with pytest.raises(KeyboardInterrupt):
         work()
     assert recorded == ["process"]
+
+
+def test_a_signal_whose_exception_got_lost_is_seen_at_the_next_look() -> None:
+    interrupts = Interrupts()
+
+    def lose() -> None:
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+    with interrupts.watched():
+        lose()
+        with pytest.raises(KeyboardInterrupt):
+            interrupts.check()
+        interrupts.check()
 
 
 def test_state_is_read_back_as_it_was_saved(tmp_path: Path) -> None:
