@@ -11,6 +11,7 @@ from tests.unit.collector_cases import CLEAN, findings, line_of
 
 IN = "processors: [memory_limiter, resource_detection, transform/personal, redaction]"
 JAEGER_TLS = "    tls: {insecure: true}\n    sending_queue: *queue"
+STATEMENT = '      - replace_pattern(span.name, "[^ ]+@[^ ]+", "****")\n'
 TO_JAEGER = "exporters: [otlp_grpc/jaeger, span_metrics/kept, debug]"
 
 #: Rule, what to replace in the clean configuration, by what, and the text whose line is to be named.
@@ -109,6 +110,24 @@ SEEDED = [
     ("redaction-fails-open", "    error_mode: propagate", "    error_mode: ignore", "error_mode: ignore"),
     ("redaction-fails-open", "    error_mode: propagate\n", "", "  transform/personal:"),
     ("redaction-does-nothing", "    blocked_values: ['[^ ]+@[^ ]+', '://[^:]+:[^@]+@']\n", "", "  redaction:"),
+    (
+        "transform-mixed-contexts",
+        STATEMENT,
+        STATEMENT + '      - replace_pattern(spanevent.name, "[^ ]+@[^ ]+", "****")\n',
+        "spanevent.name",
+    ),
+    (
+        "transform-mixed-contexts",
+        STATEMENT,
+        '      - statements:\n          - set(span.name, resource.attributes["a"])\n          - set(span.name, "b") where spanevent.name == "c"\n',
+        "spanevent.name",
+    ),
+    (
+        "transform-mixed-contexts",
+        STATEMENT,
+        STATEMENT + '    metric_statements:\n      - set(datapoint.attributes["a"], "b")\n      - set(metric.unit, "c")\n',
+        "datapoint.attributes",
+    ),
     ("detailed-debug", "verbosity: basic", "verbosity: detailed", "verbosity: detailed"),
     ("suppression-without-reason", "verbosity: basic", "verbosity: basic # lint: allow detailed-debug", "lint: allow"),
     ("unused-suppression", "verbosity: basic", "verbosity: basic # lint: allow detailed-debug because of nothing", "lint: allow"),
@@ -163,6 +182,16 @@ def test_every_rule_has_a_seeded_mistake_and_is_documented() -> None:
         (
             "endpoint: http://127.0.0.1:9090/api/v1/otlp",
             "endpoint: https://prometheus\n    tls: {ca_file: '${env:TEST_CA:-/x}/ca.crt'}",
+        ),
+        # Statements in the context that is always there, in groups of their own, about what a text names, or for one event at a time.
+        (STATEMENT, STATEMENT + '      - set(resource.attributes["a"], "spanevent.name") where span.name != ""\n'),
+        (
+            STATEMENT,
+            "      - {context: span, statements: ['set(span.name, \"a\")']}\n      - {statements: ['set(spanevent.name, span.name)']}\n",
+        ),
+        (
+            STATEMENT,
+            '      - {conditions: [spanevent.name == "a"], statements: [\'set(span.name, "b")\', \'set(spanevent.name, "c")\']}\n',
         ),
         # Blocks for ever instead of queueing.
         ("    sending_queue: *queue", "    sending_queue: {enabled: false}"),

@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 from otel_autopilot.collector.findings import Rule, rule_name
-from otel_autopilot.collector.rules import listening, loss, memory, names, order, privacy, queues, sampling, secrets, series, wiring
+from otel_autopilot.collector.rules import (
+    listening,
+    loss,
+    memory,
+    names,
+    order,
+    privacy,
+    queues,
+    sampling,
+    secrets,
+    series,
+    transforms,
+    wiring,
+)
 
 _ALL: tuple[Rule, ...] = (
     memory.memory_limiter_missing,
@@ -41,6 +54,7 @@ _ALL: tuple[Rule, ...] = (
     wiring.one_sided_connector,
     privacy.redaction_fails_open,
     privacy.redaction_does_nothing,
+    transforms.transform_mixed_contexts,
     privacy.detailed_debug,
 )
 
