@@ -88,6 +88,12 @@ SEEDED = [
     ("unbounded-series", "    aggregation_cardinality_limit: 10000\n    metrics", "    metrics", "  span_metrics:"),
     ("unbounded-series", "    metrics_expiration: 15m\n", "", "  span_metrics:"),
     ("unbounded-series", "    resource_metrics_key_attributes: [service.name]\n    dim", "    dim", "  span_metrics:"),
+    (
+        "unbounded-series",
+        "key_attributes: [service.name]\n    dim",
+        "key_attributes: [telemetry.sdk.name]\n    dim",
+        "[telemetry.sdk",
+    ),
     ("unbounded-series", "max_items: 5000", "max_items: 0", "max_items: 0"),
     ("unbounded-dimension", "autopilot.stage", "autopilot.run.id", "autopilot.run.id"),
     ("unbounded-dimension", "autopilot.stage", "url.full", "url.full"),
@@ -224,6 +230,19 @@ def test_span_metrics_behind_a_sampled_forward_connector_are_found(tmp_path: Pat
     text = text.replace("span_metrics/kept, debug]", "span_metrics/kept, debug, span_metrics, service_graph]")
     found = [finding.message for finding in findings(tmp_path, text) if finding.rule == "sampling-before-span-metrics"]
     assert [message.split()[0] for message in found] == ["span_metrics", "span_metrics/kept", "service_graph"]
+
+
+def test_the_keys_that_are_advised_tell_environments_apart(tmp_path: Path) -> None:
+    keys = "[service.name, service.namespace, deployment.environment.name, telemetry.sdk.language, telemetry.sdk.name]"
+    for attributes in ("[]", "[service.namespace]"):
+        found = findings(
+            tmp_path, CLEAN.replace("key_attributes: [service.name]\n    dim", f"key_attributes: {attributes}\n    dim")
+        )
+        assert [each.rule for each in found] == ["unbounded-series"]
+        assert keys in found[0].message
+    assert findings(tmp_path, CLEAN.replace("key_attributes: [service.name]\n    dim", f"key_attributes: {keys}\n    dim")) == []
+    unknown = CLEAN.replace("key_attributes: [service.name]\n    dim", "key_attributes: ['${env:TEST_KEY}']\n    dim")
+    assert findings(tmp_path, unknown) == []
 
 
 def test_an_exporter_of_cumulative_metrics_alone_needs_no_queue_on_disk(tmp_path: Path) -> None:

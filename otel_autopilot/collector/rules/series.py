@@ -19,12 +19,16 @@ _UNBOUNDED = re.compile(
     r"|user_agent\.original|file\.(path|name)|process\.(pid|command_line)|code\.lineno|messaging\.message\.(id|conversation_id))$"
 )
 
+#: What tells resources apart and outlasts a process. What is left out is taken from the resource that is seen first: without its
+#: environment, what staging does is counted as production's.
+_RESOURCE_KEYS = "[service.name, service.namespace, deployment.environment.name, telemetry.sdk.language, telemetry.sdk.name]"
+
 
 def unbounded_series(config: Configuration) -> Problems:
     """Series that nothing limits fill the Collector's memory and the database behind it; by default nothing does.
 
     span_metrics keeps each series for ever. Without resource_metrics_key_attributes a restarted process is a new resource, whose
-    counters begin anew beside the old. service_graph limits its store by default; set to zero it pairs no spans or keeps all.
+    counters begin anew beside the old; with some that lack service.name, all services are one. service_graph limits its store by default; set to zero it pairs no spans or keeps all.
     """
     for connector in config.used("connectors"):
         settings = connector.settings
@@ -34,13 +38,16 @@ def unbounded_series(config: Configuration) -> Problems:
                 missing.append("aggregation_cardinality_limit (series have no limit)")
             if seconds(value(settings, "metrics_expiration"), 0) == 0 and seconds(value(settings, "series_expiration"), 0) == 0:
                 missing.append("metrics_expiration or series_expiration (series are kept for ever)")
-            if not items(value(settings, "resource_metrics_key_attributes")):
-                missing.append(
-                    "resource_metrics_key_attributes, such as [service.name, telemetry.sdk.language, telemetry.sdk.name] "
-                    "(each restarted process is counted anew)"
-                )
+            keys = items(value(settings, "resource_metrics_key_attributes"))
+            if not keys:
+                missing.append(f"resource_metrics_key_attributes: {_RESOURCE_KEYS} (each restarted process is counted anew)")
             if missing:
                 yield connector.mark, f"{connector.id} makes series without end: set {'; '.join(missing)}"
+            if keys and all(text(key) not in ("service.name", None) for key in keys):
+                yield (
+                    keys[0].mark,
+                    f"{connector.id} counts all services as the one that it sees first: set resource_metrics_key_attributes: {_RESOURCE_KEYS}",
+                )
         elif connector.type == "service_graph":
             for key in ("max_items", "ttl"):
                 node = value(settings, "store", key)
