@@ -76,6 +76,13 @@ NETWORK_RECEIVERS = frozenset(
 )
 #: Exporters that send to another machine through exporterhelper's queue, which is on unless it is switched off.
 QUEUED_EXPORTERS = frozenset("otlp_grpc otlp_http kafka zipkin".split())
+#: Exporters that send nothing over a network.
+LOCAL_EXPORTERS = frozenset("debug file nop prometheus".split())
+#: Exporters of contrib and Jaeger that have no queue, or one that is off unless it is set, or of which we can't tell; without underscores.
+UNQUEUED_EXPORTERS = frozenset(
+    "alibabacloudlogservice awsemf awss3 awsxray azureblob azuredataexplorer cassandra googlecloudstorage jaegerstorageexporter rabbitmq "
+    "sentry tencentcloudlogservice".split()
+)
 #: Processors that keep some spans and drop the rest.
 SAMPLERS = frozenset({"tail_sampling", "probabilistic_sampler"})
 #: Connectors that count spans.
@@ -87,3 +94,14 @@ LISTENING_EXPORTERS = frozenset({"prometheus"})
 def canonical(kind: str, type_: str) -> str:
     """The present name of a component's type."""
     return ALIASES.get(kind, {}).get(type_, type_)
+
+
+def queues_by_default(exporter: str) -> bool:
+    """Whether an exporter of this type is taken to queue in memory when `sending_queue` isn't set.
+
+    Those of contrib do through exporterhelper, with few exceptions; so most likely does one that isn't known here.
+    """
+    return (
+        exporter not in LOCAL_EXPORTERS | {"load_balancing", "prometheus_remote_write", *REMOVED["exporters"]}
+        and exporter.replace("_", "") not in UNQUEUED_EXPORTERS
+    )

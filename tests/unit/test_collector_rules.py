@@ -256,6 +256,33 @@ def test_an_exporter_of_cumulative_metrics_alone_needs_no_queue_on_disk(tmp_path
     assert rules == {"queue-without-storage", "queue-not-blocking", "retry-gives-up"}
 
 
+@pytest.mark.parametrize(
+    "exporter",
+    "datadog splunk_hec elasticsearch opensearch clickhouse coralogix signalfx azure_monitor azuremonitor google_cloud googlecloud "
+    "pulsar otel_arrow otelarrow honeycombmarker of_our_own/x otlp_grpc".split(),
+)
+def test_an_exporter_queues_in_memory_unless_it_is_known_not_to(tmp_path: Path, exporter: str) -> None:
+    text = CLEAN.replace("span_metrics/kept, debug]", f"span_metrics/kept, debug, {exporter}]")
+    for settings in ("", "endpoint: https://backend.test"):
+        found = findings(tmp_path, text.replace("  debug:\n", f"  {exporter}: {{{settings}}}\n  debug:\n"))
+        said = [(each.line, each.message) for each in found if each.rule == "queue-without-storage"]
+        advice = "queues in memory by default: set sending_queue.storage to a file_storage extension"
+        assert said == [(line_of(text, "  debug:\n"), f"{exporter} {advice}")]
+    stored = "{sending_queue: {storage: file_storage, block_on_overflow: true}, retry_on_failure: {max_elapsed_time: 0}}"
+    assert findings(tmp_path, text.replace("  debug:\n", f"  {exporter}: {stored}\n  debug:\n")) == []
+
+
+@pytest.mark.parametrize("exporter", "nop file/x prometheus awss3 aws_s3 aws_xray rabbitmq jaeger_storage_exporter".split())
+def test_an_exporter_that_is_local_or_has_no_queue_needs_no_storage(tmp_path: Path, exporter: str) -> None:
+    text = CLEAN.replace("span_metrics/kept, debug]", f"span_metrics/kept, debug, {exporter}]")
+    assert findings(tmp_path, text.replace("  debug:\n", f"  {exporter}:\n  debug:\n")) == []
+
+
+def test_nothing_is_said_of_an_exporter_whose_settings_are_unknown(tmp_path: Path) -> None:
+    text = CLEAN.replace("span_metrics/kept, debug]", "span_metrics/kept, debug, datadog]")
+    assert findings(tmp_path, text.replace("  debug:\n", "  datadog: ${yaml:{}}\n  debug:\n")) == []
+
+
 def test_a_comment_with_a_reason_allows_a_finding_on_its_line_or_below(tmp_path: Path) -> None:
     same = CLEAN.replace("verbosity: basic", "verbosity: detailed # lint: allow detailed-debug because it runs on my machine")
     above = CLEAN.replace(

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from otel_autopilot.collector.configuration import Component, Configuration, Pipeline
 from otel_autopilot.collector.findings import Problems
 from otel_autopilot.collector.flow import Flow
-from otel_autopilot.collector.names import QUEUED_EXPORTERS
-from otel_autopilot.collector.nodes import Mark, entry, flag, seconds, text, value
+from otel_autopilot.collector.names import QUEUED_EXPORTERS, queues_by_default
+from otel_autopilot.collector.nodes import Mark, Scalar, entry, flag, seconds, text, value
 
 _CUMULATIVE_RECEIVERS = frozenset({"prometheus", "host_metrics", "kubelet_stats"})
 #: configretry.NewDefaultBackOffConfig, in seconds.
@@ -21,8 +21,11 @@ _DEFAULT_MAX_ELAPSED = 300.0
 
 
 def queue_without_storage(config: Configuration) -> Problems:
-    """A queue in memory was acknowledged and is lost with the process; a storage that isn't in service keeps it from starting."""
-    for exporter in _sending(config):
+    """A queue in memory was acknowledged and is lost with the process; a storage that isn't in service keeps it from starting.
+
+    An exporter whose type isn't known is taken to have the queue that exporterhelper gives it; one of contrib nearly always has.
+    """
+    for exporter in (*_sending(config), *_assumed(config)):
         if exporter.type == "prometheus_remote_write":
             if value(exporter.settings, "wal", "directory") is None and flag(
                 value(exporter.settings, "remote_write_queue", "enabled"), True
@@ -36,9 +39,10 @@ def queue_without_storage(config: Configuration) -> Problems:
             continue
         storage = value(exporter.settings, "sending_queue", "storage")
         if storage is None:
+            default = "" if entry(exporter.settings, "sending_queue") else " by default"
             yield (
                 _at(exporter, "sending_queue"),
-                f"{exporter.id} queues in memory: set sending_queue.storage to a file_storage extension",
+                f"{exporter.id} queues in memory{default}: set sending_queue.storage to a file_storage extension",
             )
             continue
         name = text(storage)
@@ -108,11 +112,23 @@ def _retry_for_ever(exporter: Component) -> str:
 
 
 def _sending(config: Configuration) -> Iterator[Component]:
-    """The exporters in use that send over a network and carry more than cumulative metrics."""
+    """The exporters in use that are known to send over a network and carry more than cumulative metrics."""
     for exporter in config.used("exporters"):
-        known = exporter.type in QUEUED_EXPORTERS or exporter.type in ("load_balancing", "prometheus_remote_write")
-        if (known or entry(exporter.settings, "sending_queue")) and not _only_cumulative(config, exporter):
+        if _known(exporter) and not _only_cumulative(config, exporter):
             yield exporter
+
+
+def _assumed(config: Configuration) -> Iterator[Component]:
+    """The exporters in use of which only the rule is known: they queue in memory. Vendors' are among them."""
+    for exporter in config.used("exporters"):
+        unknown = isinstance(exporter.settings, Scalar) and not exporter.settings.known
+        if not (unknown or _known(exporter)) and queues_by_default(exporter.type) and not _only_cumulative(config, exporter):
+            yield exporter
+
+
+def _known(exporter: Component) -> bool:
+    sends = exporter.type in QUEUED_EXPORTERS or exporter.type in ("load_balancing", "prometheus_remote_write")
+    return sends or entry(exporter.settings, "sending_queue") is not None
 
 
 def _queue_on(exporter: Component) -> bool | None:
