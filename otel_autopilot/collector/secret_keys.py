@@ -11,8 +11,8 @@ _SECRET = re.compile(
 )
 #: Headers carry secrets under names of the vendors' making.
 _SECRET_HEADER = re.compile(r"(token|key|secret|authoriz|(^|_)auth(_|$)|password|credential|cookie|team)")
-#: Settings that say only together with the one around them that they hold a secret: Datadog's, and basicauth's.
-_SECRET_PAIRS = (("api", "key"), ("htpasswd", "inline"))
+#: Settings that say only together with the one around them that they hold a secret: Datadog's, basicauth's, and a Prometheus scrape's.
+_SECRET_PAIRS = (("api", "key"), ("htpasswd", "inline"), ("authorization", "credentials"))
 
 
 def holds_secret(keys: tuple[str, ...]) -> bool:

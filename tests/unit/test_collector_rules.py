@@ -44,6 +44,11 @@ SEEDED = [
     ("plain-text-secret", "Bearer ${env:TEST_TOKEN}", "Bearer x\n      X-Api-Key: abc", "X-Api-Key"),
     ("plain-text-secret", "http://127.0.0.1:9090", "http://user:pass@127.0.0.1:9090", "user:pass"),
     ("plain-text-secret", "      level: normal", "      x: {headers: [{name: Authorization, value: abc}]}", "value: abc"),
+    ("plain-text-secret", "9090/api/v1/otlp", "9090/api/v1/otlp?x=1&api_key=abcdef", "api_key"),
+    ("plain-text-secret", "9090/api/v1/otlp", "9090/api/v1/otlp?token=${env:TEST_TOKEN:-abcdef}", "?token"),
+    ("plain-text-secret", "    directory: queue", "    datasource: host=db user=otel password=hunter2 sslmode=require", "hunter2"),
+    ("plain-text-secret", "    directory: queue", "    datasource: Server=db;User Id=otel;Pwd = hunter2;", "hunter2"),
+    ("plain-text-secret", "    directory: queue", "    x: [{authorization: {type: Bearer, credentials: abcdef}}]", "abcdef"),
     ("missing-file", JAEGER_TLS, JAEGER_TLS.replace("insecure: true", "ca_file: /nowhere/ca.crt"), "/nowhere/ca.crt"),
     ("missing-file", "Bearer ${env:TEST_TOKEN}", "${file:/nowhere/token}", "/nowhere/token"),
     ("queue-without-storage", "    sending_queue: *queue\n", "", "  otlp_grpc/jaeger:"),
@@ -184,6 +189,13 @@ def test_every_rule_has_a_seeded_mistake_and_is_documented() -> None:
         # A token from a variable or with an empty default.
         ("Bearer ${env:TEST_TOKEN}", "Bearer ${env:TEST_TOKEN:-}"),
         ("http://127.0.0.1:9090", "http://user:${env:PASSWORD}@127.0.0.1:9090"),
+        ("9090/api/v1/otlp", "9090/api/v1/otlp?api_key=${env:TEST_TOKEN}&x=1"),
+        ("    directory: queue", "    datasource: host=db password=${env:TEST_PASSWORD} sslmode=require"),
+        ("    directory: queue", "    datasource: host=db password=${env:TEST_PASSWORD:-} sslmode=require"),
+        ("    directory: queue", "    regex: password=hunter2"),
+        ("    directory: queue", "    datasource: host=db use_token=true"),
+        ("    directory: queue", "    match: '.*[?&]token=([^&]+).*'"),
+        ("    directory: queue", "    x: {authorization: {credentials: '${env:TEST_TOKEN}'}}"),
         # A certificate where a variable says.
         (
             "endpoint: http://127.0.0.1:9090/api/v1/otlp",

@@ -11,7 +11,20 @@ from otel_autopilot.collector.nodes import Scalar, keyed_scalars, mappings, text
 from otel_autopilot.collector.secret_keys import holds_secret
 
 _USERINFO = re.compile(r"://[^/\s@:]*:([^/\s@]+)@")
+#: A secret by its name within a connection string (`host=db password=…`) or an address's query (`?api_key=…`). What begins as a
+#: pattern, a quote or a placeholder does is none.
+_ASSIGNED = re.compile(
+    r"(?:^|[?&;,\s])(?:[a-z0-9]+[_.-])*(password|passwd|pwd|token|api[_-]?key|access[_-]?key|secret[_-]?key|shared[_-]?access[_-]?key"
+    r"|account[_-]?key|client[_-]?secret|license[_-]?key|secret|sig)[ \t]*=[ \t]*(\$\{[^{}]*\}[^\s&;,]*|[a-z0-9+/%_!@~-][^\s&;,]*)",
+    re.IGNORECASE,
+)
+#: Settings that hold patterns and programs, not addresses.
+_PATTERN_KEYS = re.compile(r"(^|_)(regex|pattern|expr|expression|if|sql|query|statements?|conditions?|replacement)$")
 _FILE_KEYS = re.compile(r"(^|_)(ca_file|cert_file|key_file|token_file|secret_file|password_file|credentials_file|filename)$")
+#: Values that switch something on or off, under a name such as `use_token`.
+_SWITCHES = ("true", "false", "")
+#: Characters of a text in which secrets are looked for by their names: no address is as long.
+_LENGTH = 10_000
 #: Sections in which an address can hold a password; patterns of processors look like one and are none.
 _WITH_ADDRESSES = ("receivers", "exporters", "connectors", "extensions", "service")
 
@@ -22,13 +35,15 @@ def plain_text_secret(config: Configuration) -> Problems:
         for keys, scalar in keyed_scalars(value(config.root, section)):
             if scalar.null or not keys:
                 continue
-            if holds_secret(keys) and scalar.raw.lower() not in ("true", "false", "") and literal(scalar.raw):
+            if holds_secret(keys) and scalar.raw.lower() not in _SWITCHES and literal(scalar.raw):
                 yield (
                     scalar.mark,
                     f"{keys[-1]} holds its secret in plain text: use ${{env:NAME}} without a default, or ${{file:PATH}}",
                 )
             elif section in _WITH_ADDRESSES and any(literal(found) for found in _USERINFO.findall(_resolved(scalar.raw))):
                 yield scalar.mark, f"{keys[-1]} is an address with a password in plain text: use ${{env:NAME}} for it"
+            elif section in _WITH_ADDRESSES and not _PATTERN_KEYS.search(keys[-1]) and (name := _assigned(scalar.raw)):
+                yield scalar.mark, f"{keys[-1]} has a {name} in plain text: use ${{env:NAME}} for it"
     for keys, mapping in mappings(config.root):  # the Collector's own telemetry writes headers as a list of names and values
         name, content = text(value(mapping, "name")), value(mapping, "value")
         if (
@@ -48,6 +63,13 @@ def literal(raw: str) -> bool:
     if re.search(r"\$\{(?!env:|file:)[A-Za-z][\w+.-]+:(?!-)", raw):
         return False
     return any(default and not default.startswith("${") for default in re.findall(r":-([^}]*)", raw))
+
+
+def _assigned(raw: str) -> str | None:
+    """What a connection string or an address's query calls the secret that stands in it, if one does."""
+    return next(
+        (match[1] for match in _ASSIGNED.finditer(raw[:_LENGTH]) if literal(match[2]) and match[2].lower() not in _SWITCHES), None
+    )
 
 
 def _resolved(raw: str) -> str:
