@@ -65,7 +65,7 @@ def _configuration(group: list[Mapping], expander: Expander) -> Configuration:
             f"{root.mark}: expected a Collector configuration with service.pipelines, got none: "
             "give the file that it is laid over before it, or --merge"
         )
-    return Configuration.of(
+    config = Configuration.of(
         root,
         tuple(
             replace(each, before=expander.expand(each.before, folders), after=expander.expand(each.after, folders))
@@ -74,6 +74,7 @@ def _configuration(group: list[Mapping], expander: Expander) -> Configuration:
         tuple(expander.verbatim.items()),
         used_before,
     )
+    return replace(config, overlays=frozenset(overlay.mark.file for overlay in group[1:]))
 
 
 def _folders(group: list[Mapping]) -> tuple[Path, ...]:

@@ -55,7 +55,8 @@ class Configuration:
     """A whole configuration, resolved.
 
     ``replaced`` is what overlays took from it, resolved too; ``verbatim`` the included files that were taken as text, and why
-    that isn't what they look like; ``used_before`` the kind and id of each component that ran before an overlay was laid over it.
+    that isn't what they look like; ``used_before`` the kind and id of each component that ran before an overlay was laid over it;
+    ``overlays`` the files that were laid over it.
     """
 
     root: Mapping
@@ -65,6 +66,7 @@ class Configuration:
     replaced: tuple[Replaced, ...] = ()
     verbatim: tuple[tuple[Mark, str], ...] = ()
     used_before: frozenset[tuple[str, str]] = frozenset()
+    overlays: frozenset[str] = frozenset()
 
     @classmethod
     def of(

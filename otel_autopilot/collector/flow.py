@@ -68,17 +68,16 @@ class Flow:
             )
         return self._every_span[pipeline.name]
 
-    def sampled(self, pipeline: Pipeline) -> bool:
-        """Whether a sampler stands in the pipeline or before it."""
-        waiting, seen = [pipeline], {pipeline.name}
-        while waiting:
-            each = waiting.pop()
-            if self.sampler(each):
-                return True
-            fresh = [before for before in self.upstream(each) if before.name not in seen]
-            seen |= {before.name for before in fresh}
-            waiting += fresh
-        return False
+    def sampled(self, pipeline: Pipeline) -> list[tuple[Pipeline, ...]]:
+        """The ways from the pipeline back to each with a sampler, both included, the nearest first."""
+        ways: list[tuple[Pipeline, ...]] = [(pipeline,)]
+        seen = {pipeline.name}
+        for way in ways:  # which grows
+            for before in self.upstream(way[-1]):
+                if before.name not in seen:
+                    seen.add(before.name)
+                    ways.append((*way, before))
+        return [way for way in ways if self.sampler(way[-1])]
 
     def downstream(self, pipeline: Pipeline) -> list[Pipeline]:
         """The pipeline and all that its data reaches through connectors, without being stored in between."""

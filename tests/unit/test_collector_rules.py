@@ -68,9 +68,9 @@ SEEDED = [
         "sampling-before-span-metrics",
         "exporters: [span_metrics, service_graph, forward/sampling]",
         "exporters: [forward/sampling]",
-        "  span_metrics/kept:",
+        "processors: [tail_sampling]",
     ),
-    ("sampling-before-span-metrics", "    namespace: traces.kept\n", "", "  span_metrics/kept:"),
+    ("sampling-before-span-metrics", "    namespace: traces.kept\n", "", "processors: [tail_sampling]"),
     (
         "exemplars-of-unsampled-traces",
         "      unit: s\n",
@@ -241,7 +241,31 @@ def test_span_metrics_behind_a_sampled_forward_connector_are_found(tmp_path: Pat
     text = CLEAN.replace("exporters: [span_metrics, service_graph, forward/sampling]", "exporters: [forward/sampling]")
     text = text.replace("span_metrics/kept, debug]", "span_metrics/kept, debug, span_metrics, service_graph]")
     found = [finding.message for finding in findings(tmp_path, text) if finding.rule == "sampling-before-span-metrics"]
-    assert [message.split()[0] for message in found] == ["span_metrics", "span_metrics/kept", "service_graph"]
+    assert [message.split()[0] for message in found] == ["service_graph", "span_metrics", "span_metrics/kept"]
+
+
+@pytest.mark.parametrize(
+    ("base", "overlay", "at"),
+    [
+        ("", "traces/out: {processors: [tail_sampling]}", "1.yaml:3"),
+        ("", "traces/out: {exporters: [forward/sampling]}\n    traces/sampled: {exporters: [span_metrics]}", "1.yaml:4"),
+        ("", "traces/hop: {receivers: [otlp/hop], processors: [tail_sampling], exporters: [span_metrics]}", ""),
+        ("processors: [tail_sampling]", "metrics: {exporters: [otlp_http/prometheus]}", "0.yaml:"),
+    ],
+)
+def test_a_sampler_in_front_of_span_metrics_is_found_where_it_was_put_there(
+    tmp_path: Path, base: str, overlay: str, at: str
+) -> None:
+    text = CLEAN
+    if base:
+        text = CLEAN.replace(
+            "      exporters: [span_metrics, service_graph, forward/sampling]", "      exporters: [forward/sampling]"
+        )
+        text = text.replace("span_metrics/kept, debug]", "span_metrics/kept, debug, span_metrics, service_graph]")
+        at += str(line_of(text, base))
+    found = findings(tmp_path, text, f"service:\n  pipelines:\n    {overlay}\n", merge_all=True)
+    places = {f"{Path(each.file).name}:{each.line}" for each in found if each.rule == "sampling-before-span-metrics"}
+    assert places == ({at} if at else set())
 
 
 def test_the_keys_that_are_advised_tell_environments_apart(tmp_path: Path) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from otel_autopilot.collector.configuration import Component, Configuration
+from otel_autopilot.collector.configuration import Component, Configuration, Pipeline
 from otel_autopilot.collector.findings import Problems
 from otel_autopilot.collector.flow import Flow
 from otel_autopilot.collector.names import COUNTING_CONNECTORS
-from otel_autopilot.collector.nodes import Mapping, Node, entry, flag, items, number, text, value
+from otel_autopilot.collector.nodes import Mapping, Mark, Node, entry, flag, items, number, text, value
 
 #: tail_sampling's config.go of 0.158.0.
 _POLICIES = frozenset(
@@ -42,8 +42,27 @@ def sampling_before_span_metrics(config: Configuration) -> Problems:
         other = any(seeing[each.id] for each in counting if each.type == connector.type)
         if other and (connector.type != "span_metrics" or value(connector.settings, "namespace") is not None):
             continue
-        if any(flow.sampled(pipeline) for pipeline in flow.feeding(connector.id)):
-            yield connector.mark, f"{connector.id} counts what a sampler kept: feed it before sampling, through a forward connector"
+        for ways in map(flow.sampled, flow.feeding(connector.id)):
+            places = [(_brought_about(config, way, sampler, connector), way) for way in ways if (sampler := flow.sampler(way[-1]))]
+            if places:
+                mark, way = next((each for each in places if each[0].file in config.overlays), places[0])
+                yield (
+                    mark,
+                    f"{connector.id} counts what a sampler kept in pipeline {way[-1].name}: feed it before sampling, "
+                    "through a forward connector",
+                )
+
+
+def _brought_about(config: Configuration, way: tuple[Pipeline, ...], sampler: Component, connector: Component) -> Mark:
+    """Where a sampler was put in front of a connector: where an overlay did, in the overlay; else where the sampler is named."""
+    named = next(ref.mark for ref in way[-1].processors if ref.id == sampler.id)
+    lists = {("service", "pipelines", each.name, role) for each in way for role in ("receivers", "exporters")}
+    lists.add(("service", "pipelines", way[-1].name, "processors"))
+    replaced = [change.mark for change in config.replaced if change.path in lists]
+    # Of a pipeline that an overlay adds, nothing was replaced: then it is told by what it names.
+    feeding = [ref.mark for ref in way[0].exporters if ref.id == connector.id]
+    links = [ref.mark for each in way for ref in (*each.exporters, *each.receivers)]
+    return next((mark for mark in (named, *feeding, *replaced, *links) if mark.file in config.overlays), named)
 
 
 def exemplars_of_unsampled_traces(config: Configuration) -> Problems:
