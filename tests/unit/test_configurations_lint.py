@@ -54,6 +54,7 @@ def test_the_bases_and_what_variables_choose_are_found() -> None:
     assert {name: set(values) for name, values in choices().items()} == {
         "OTELCOL_PLATFORM": {"host", "kubernetes"},
         "OTELCOL_RESOLVER": {"dns", "static"},
+        "OTELCOL_OWN_LOGS": {"otlp", "stderr"},
         "KAFKA_SECURITY": {"none", "scram"},
         "JAEGER_STORAGE": {"badger", "cassandra", "clickhouse", "elasticsearch", "opensearch"},
     }
