@@ -96,7 +96,9 @@ def test_a_full_disk_refuses_instead_of_losing(tmp_path: Path, small_disk: Path)
         jaeger=jaeger.otlp,
         OTELCOL_QUEUE_DIR=str(small_disk),
         OTELCOL_QUEUE_COMPACT_MIB="4",
-        **BOUNDS[bound],
+        OTELCOL_QUEUE_MAX_BYTES="6291456",
+        OTELCOL_QUEUE_ITEMS="6000",
+        OTELCOL_BATCH_MAX_ITEMS="2000",
     )
     with running(jaeger, collector):
         with Load(collector.otlp, traces_per_second=1000, traces_per_request=100) as load:
