@@ -45,12 +45,15 @@ class Containers:
         self._compose(ports, "down", *(["--volumes"] if erase else []))
 
     def status(self, ports: Mapping[str, int]) -> dict[str, bool]:
-        """Whether each service that was started is healthy."""
+        """Whether each service that was started is healthy; a helper that did its work and ended well is left out."""
         lines = self._compose(ports, "ps", "--all", "--format", "json", capture=True).strip()
+        components = {port.component for port in PORTS}
         # One array, or an object a line, as the version has it.
         rows = json.loads(lines) if lines.startswith("[") else [json.loads(line) for line in lines.splitlines()]
         return {
-            row["Service"]: row.get("Health") == "healthy" or (not row.get("Health") and row["State"] == "running") for row in rows
+            row["Service"]: row.get("Health") == "healthy" or (not row.get("Health") and row["State"] == "running")
+            for row in rows
+            if row["Service"] in components or row["State"] != "exited" or row.get("ExitCode")
         }
 
     def _compose(self, ports: Mapping[str, int], *arguments: str, capture: bool = False) -> str:

@@ -17,7 +17,8 @@ case "$*" in
   info | "compose version") exit 0 ;;
   *" ps "*) printf '%s\\n' '{"Service": "collector", "State": "running", "Health": "healthy"}' \
                            '{"Service": "jaeger", "State": "running", "Health": ""}' \
-                           '{"Service": "prometheus", "State": "exited", "Health": ""}'; exit 0 ;;
+                           '{"Service": "prometheus", "State": "exited", "Health": "", "ExitCode": 0}' \\
+                           '{"Service": "volumes", "State": "exited", "Health": "", "ExitCode": 0}'; exit 0 ;;
 esac
 echo "$* OTLP=$OTELCOL_OTLP_GRPC_PORT HEALTH=$OTELCOL_HEALTH_PORT" >> "$(dirname "$0")/calls"
 case "$*" in *" up "*) exit "$(cat "$(dirname "$0")/code")" ;; esac

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from otel_autopilot.stack.components import COMPONENT
+
 COLLECTOR = Path(__file__).parents[2] / "collector"
 COMPOSE: dict[str, Any] = yaml.safe_load((COLLECTOR / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -26,7 +28,7 @@ def test_images_are_official_and_of_one_version(name: str) -> None:
 
 def test_the_collector_is_of_the_version_that_we_build() -> None:
     version = yaml.safe_load((COLLECTOR / "builder.yaml").read_text())["dist"]["version"]
-    assert SERVICES["otelcol"]["image"].endswith(f":{version}")
+    assert SERVICES["collector"]["image"].endswith(f":{version}")
 
 
 @each_service
@@ -74,7 +76,7 @@ def test_what_is_mounted_exists_and_is_read_only_unless_it_is_a_volume(name: str
 def test_the_configurations_that_are_named_are_those_of_the_stack_without_containers(name: str) -> None:
     named = re.findall(r"/etc/otelcol/([\w./-]+\.yaml)", " ".join(SERVICES[name].get("command", [])))
     assert all((COLLECTOR / file).is_file() for file in named)
-    assert named == {"otelcol": ["local.yaml"], "jaeger": ["jaeger.yaml"], "prometheus": ["prometheus.yaml"]}.get(name, [])
+    assert named == {"collector": ["local.yaml"], "jaeger": ["jaeger.yaml"], "prometheus": ["prometheus.yaml"]}.get(name, [])
 
 
 @each_service
@@ -89,7 +91,7 @@ def test_each_variable_that_is_set_is_one_that_a_configuration_reads(name: str) 
     assert {variable for variable in SERVICES[name].get("environment", {}) if not variable.startswith("GF_")} <= read
 
 
-@pytest.mark.parametrize("name", ["otelcol", "jaeger"])
+@pytest.mark.parametrize("name", ["collector", "jaeger"])
 def test_the_garbage_collector_works_before_the_limit_does(name: str) -> None:
     service = SERVICES[name]
     assert service["deploy"]["resources"]["limits"]["memory"] == "1G"
@@ -124,3 +126,8 @@ def test_dashboards_are_read_from_where_they_are_mounted() -> None:
     assert provider["options"]["path"] in targets
     home = SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
     assert (COLLECTOR.parent / "dashboards" / "grafana" / Path(home).name).is_file()
+
+
+def test_services_are_called_as_the_stack_calls_its_components() -> None:
+    """`stack up` finds each component's health and addresses by the name of its service."""
+    assert COMPONENT.keys() <= SERVICES.keys()
