@@ -112,19 +112,32 @@ class TraceStore:
         return cls(path, max_age_seconds=max_age_seconds, max_bytes=max_bytes)
 
     def _connect(self) -> sqlite3.Connection:
+        until = time.monotonic() + BUSY_SECONDS
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not self.path.exists():
                 os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-            connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")
-            connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
-            connection.execute("PRAGMA cache_size=-16000")
-            migrate(connection, str(self.path))
+            while True:
+                connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+                try:
+                    self._prepare(connection)
+                except BaseException as error:
+                    connection.close()
+                    # SQLite doesn't wait where waiting could be a deadlock: another process is giving the file its log.
+                    if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                        raise
+                    time.sleep(0.01)
+                else:
+                    return connection
         except (sqlite3.Error, OSError) as error:
             raise StoreError(f"{self.path}: the trace store can't be opened: {error}") from error
-        return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
+        connection.execute("PRAGMA cache_size=-16000")
+        migrate(connection, str(self.path))
 
     def _own(self) -> sqlite3.Connection:
         """The connection, made anew after a fork."""

@@ -291,6 +291,35 @@ def test_two_processes_write_at_once_and_one_killed_leaves_only_whole_batches(tm
         assert store.execute("SELECT count(*) FROM traces WHERE spans = 50").fetchone() == (len(counts),)
 
 
+OPENING = """
+import sys
+from pathlib import Path
+from otel_autopilot.local.store import TraceStore
+sys.stdin.readline()
+for number in range(40):
+    TraceStore.open(Path(sys.argv[1]) / f"{number}.db").close()
+    print(number, flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_processes_that_make_the_same_store_at_the_same_moment_all_open_it(tmp_path: Path) -> None:
+    pipe = subprocess.PIPE
+    openers = [
+        subprocess.Popen([sys.executable, "-c", OPENING, str(tmp_path)], stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+        for _ in range(4)
+    ]
+    for _ in range(40):
+        for opener in openers:
+            assert opener.stdin is not None
+            opener.stdin.write("\n")
+            opener.stdin.flush()
+        for opener in openers:
+            assert opener.stdout is not None
+            opener.stdout.readline()
+    assert [opener.communicate("\n") for opener in openers] == [("", "")] * 4
+
+
 def test_a_forked_child_has_a_connection_of_its_own(tmp_path: Path) -> None:
     code = (
         "import os, sys\nfrom pathlib import Path\nsys.path.insert(0, sys.argv[2])\nfrom otel_autopilot.local.store import TraceStore\n"
