@@ -20,11 +20,12 @@ from starlette.types import Receive, Scope, Send
 from otel_autopilot import __version__
 from otel_autopilot.errors import EngineError
 from otel_autopilot.pipeline.blobs import BlobStore
-from otel_autopilot.service import emails, health, metrics, problems, runs
-from otel_autopilot.service.access import AccessPolicy
-from otel_autopilot.service.guard import Guard
+from otel_autopilot.service import emails, health, metrics, runs
 from otel_autopilot.service.ports import EmailEngine
 from otel_autopilot.settings import Settings
+from otel_autopilot.web import problems
+from otel_autopilot.web.access import AccessPolicy
+from otel_autopilot.web.guard import Guard
 
 #: Paths without spans and request metrics: probes would drown the rest.
 UNTRACED = "/health/.*,/metrics$"

@@ -22,12 +22,12 @@ from otel_autopilot.pipeline.messages import Envelope, RawEmail
 from otel_autopilot.pipeline.threads import in_thread
 from otel_autopilot.pipeline.workers import WorkerPool
 from otel_autopilot.service.app import create_app
-from otel_autopilot.service.server import HttpServer
 from otel_autopilot.settings import Settings
 from otel_autopilot.telemetry import names
 from otel_autopilot.telemetry.event_loop import watch_event_loop
 from otel_autopilot.telemetry.setup import Telemetry
 from otel_autopilot.telemetry.spans import attributes_of, tracer
+from otel_autopilot.web.server import HttpServer
 from otel_autopilot.workflow.agents import BuiltInAgents, parse_targets
 from otel_autopilot.workflow.engine import Engine
 from otel_autopilot.workflow.erasure import wipe

@@ -14,8 +14,8 @@ from otel_autopilot.errors import EngineError
 from otel_autopilot.pipeline.blobs import BlobStore
 from otel_autopilot.pipeline.messages import Blob, Envelope, RawEmail
 from otel_autopilot.service.ports import EmailEngine
-from otel_autopilot.service.problems import Problem, responses
 from otel_autopilot.service.uploads import read_upload
+from otel_autopilot.web.problems import Problem, responses
 from otel_autopilot.workflow.runs import Accepted
 
 #: Uploads taken at the same time; each holds a file descriptor and up to 256 KiB.

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from otel_autopilot.service.ports import EmailEngine
-from otel_autopilot.service.problems import Problem, responses
 from otel_autopilot.telemetry import pseudonyms
+from otel_autopilot.web.problems import Problem, responses
 from otel_autopilot.workflow.runs import Run, RunState
 
 _EXAMPLE: dict[str, Any] = {

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from otel_autopilot.pipeline.blobs import BlobStore, BlobWriter
 from otel_autopilot.pipeline.messages import Blob
 from otel_autopilot.pipeline.threads import in_thread
-from otel_autopilot.service.problems import Problem
+from otel_autopilot.web.problems import Problem
 
 ACCEPTED = "message/rfc822, multipart/form-data"
 #: Bytes that gather before they are written.

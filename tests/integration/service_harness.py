@@ -14,9 +14,9 @@ from otel_autopilot.errors import EngineError
 from otel_autopilot.pipeline.blobs import BlobStore
 from otel_autopilot.pipeline.messages import RawEmail
 from otel_autopilot.service.app import create_app
-from otel_autopilot.service.server import HttpServer
 from otel_autopilot.settings import Settings
 from otel_autopilot.telemetry import pseudonyms
+from otel_autopilot.web.server import HttpServer
 from otel_autopilot.workflow.intake import identity_of, keys_of, read_header
 from otel_autopilot.workflow.run_store import RunStore
 from otel_autopilot.workflow.runs import Accepted

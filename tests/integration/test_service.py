@@ -14,8 +14,8 @@ from opentelemetry.trace import SpanKind
 from otel_autopilot.errors import SettingsError
 from otel_autopilot.service import emails, guard, server, uploads
 from otel_autopilot.service.app import create_app
-from otel_autopilot.service.server import HttpServer, bind
 from otel_autopilot.settings import Settings
+from otel_autopilot.web.server import HttpServer, bind
 from tests.conftest import Spans
 from tests.integration.service_harness import Api, running
 

@@ -11,9 +11,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from otel_autopilot.service.access import AccessPolicy
-from otel_autopilot.service.problems import problem_response
 from otel_autopilot.telemetry.spans import fail
+from otel_autopilot.web.access import AccessPolicy
+from otel_autopilot.web.problems import problem_response
 
 #: On every response that does not say otherwise: nothing here is meant to be a page, or to be seen by one of another site.
 SECURITY_HEADERS = {

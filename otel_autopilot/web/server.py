@@ -13,12 +13,12 @@ from typing import Any
 import h11
 import orjson
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from otel_autopilot.errors import SettingsError
-from otel_autopilot.service.guard import SECURITY_HEADERS
-from otel_autopilot.service.problems import MEDIA_TYPE
+from otel_autopilot.web.guard import SECURITY_HEADERS
+from otel_autopilot.web.problems import MEDIA_TYPE
 
 #: A header larger than this is refused with 431, in bytes.
 LARGEST_HEADER_BYTES = 32_768
@@ -33,12 +33,15 @@ BACKLOG = 1_024
 class HttpServer:
     """Serves an application until it is stopped.
 
-    ``port`` is the real one after `start`, also where 0 asked for a free one.
+    ``port`` is the real one after `start`, also where 0 asked for a free one; ``setting`` is what to change when it is taken.
     """
 
-    def __init__(self, app: FastAPI, host: str, port: int, *, drain_seconds: float = 10.0) -> None:
+    def __init__(
+        self, app: ASGIApp, host: str, port: int, *, drain_seconds: float = 10.0, setting: str = "AUTOPILOT_HTTP_PORT"
+    ) -> None:
         self._host = host
         self.port = port
+        self._setting = setting
         self._task: asyncio.Task[None] | None = None
         config = uvicorn.Config(
             app,
@@ -60,13 +63,13 @@ class HttpServer:
 
     async def start(self) -> None:
         """Bind and serve; raises SettingsError when the port is taken or the address isn't ours."""
-        listener = bind(self._host, self.port)
+        listener = bind(self._host, self.port, self._setting)
         self.port = int(listener.getsockname()[1])
         self._task = asyncio.create_task(self._server.serve(sockets=[listener]), name="autopilot-http")
         while not self._server.started:
             if self._task.done():
                 await self._task
-                raise SettingsError(f"the API could not be started on {self._host}:{self.port}")
+                raise SettingsError(f"the HTTP server could not be started on {self._host}:{self.port}")
             await asyncio.sleep(0.005)
 
     async def stop(self) -> None:
@@ -77,7 +80,7 @@ class HttpServer:
             self._task = None
 
 
-def bind(host: str, port: int) -> socket.socket:
+def bind(host: str, port: int, setting: str = "AUTOPILOT_HTTP_PORT") -> socket.socket:
     """A listening socket; raises SettingsError, naming address and setting."""
     try:
         family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
@@ -92,11 +95,9 @@ def bind(host: str, port: int) -> socket.socket:
         listener.close()
         if error.errno == errno.EADDRINUSE:
             raise SettingsError(
-                f"port {port} on {host} is in use by another program; stop it, or set AUTOPILOT_HTTP_PORT (0 takes a free port)"
+                f"port {port} on {host} is in use by another program; stop it, or set {setting} (0 takes a free port)"
             ) from error
-        raise SettingsError(
-            f"{host}:{port} can't be bound: {error.strerror}; set AUTOPILOT_HTTP_HOST and AUTOPILOT_HTTP_PORT"
-        ) from error
+        raise SettingsError(f"{host}:{port} can't be bound: {error.strerror}; set AUTOPILOT_HTTP_HOST and {setting}") from error
     listener.setblocking(False)
     return listener
 
