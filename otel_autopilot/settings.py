@@ -98,6 +98,17 @@ class Settings(BaseSettings):
         None, description="File with the bearer token; needed when the API is bound beyond loopback."
     )
 
+    view_port: int = Field(8026, ge=0, le=65535, description="Port of `view`, on the API's address; 0 takes a free one.")
+    otlp_grpc_port: int = Field(
+        4317, ge=0, le=65535, description="Port of the receiver for OTLP over gRPC, on loopback; 0: a free one."
+    )
+    otlp_http_port: int = Field(
+        4318, ge=0, le=65535, description="Port of the receiver for OTLP over HTTP, on loopback; 0: a free one."
+    )
+    otlp_max_items_per_second: int | None = Field(
+        None, gt=0, description="Spans, log records and metric points that the receiver takes in a second; default: no limit."
+    )
+
     smtp_host: str = Field("127.0.0.1", description="Address of the SMTP gateway.")
     smtp_port: int = Field(2525, ge=0, le=65535, description="Port of the SMTP gateway; 0 takes a free one.")
     smtp_max_bytes: int = Field(80_000_000, gt=0, description="Largest mail accepted.")

@@ -18,11 +18,28 @@ from otel_autopilot.telemetry import diagnostics
 
 @dataclass
 class Count:
-    """Items of one signal that reached an exporter: what it took, and what it dropped by reason."""
+    """Items of one signal: what was made for an exporter, what that took, and what was dropped by reason."""
 
+    produced: int = 0
     exported: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @property
+    def waiting(self) -> int:
+        """Items made and neither exported nor dropped yet."""
+        with self._lock:
+            return max(0, self.produced - self.exported - sum(self.dropped.values()))
+
+    def produce(self, items: int) -> None:
+        """Count items as made."""
+        with self._lock:
+            self.produced += items
+
+    def to_json(self) -> dict[str, Any]:
+        """The counts by name, as the health file and the viewer have them."""
+        waiting = self.waiting
+        return {"produced": self.produced, "exported": self.exported, "waiting": waiting, "dropped": dict(self.dropped)}
 
     def add(self, items: int, reason: str | None) -> None:
         """Count items as exported (no reason) or dropped."""
@@ -101,6 +118,7 @@ class CountingMetricExporter(MetricExporter):
             for scope in resource.scope_metrics
             for metric in scope.metrics
         )
+        self._count.produce(points)
         try:
             result = self._inner.export(metrics_data, timeout_millis, **kwargs)
         except Exception as error:  # noqa: BLE001  # whatever an exporter raises must not reach the application

@@ -22,7 +22,7 @@ def write_health(data_dir: Path, telemetry: Telemetry, service_name: str) -> Non
         "pid": os.getpid(),
         "written_unix_nano": time.time_ns(),
         "signals": {
-            name: {"exported": count.exported, "dropped": count.dropped}
+            name: count.to_json()
             for name, count in (("spans", telemetry.spans), ("metrics", telemetry.metrics), ("logs", telemetry.logs))
         },
         "warnings": list(diagnostics.warnings()),

@@ -8,7 +8,7 @@ lives in one process) are held in memory and handed on when their holder ends: e
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from opentelemetry import context as otel_context
@@ -69,15 +69,22 @@ def holding() -> Iterator[None]:
 
 
 class HoldingSpanProcessor(SpanProcessor):
-    """Stands before the other span processors: holds spans, and ties the mail's known values to each for the redaction."""
+    """Stands before the other span processors: holds spans, and ties the mail's known values to each for the redaction.
 
-    def __init__(self) -> None:
+    Arguments:
+        produced: counts each span that ended, once for each processor that exports.
+    """
+
+    def __init__(self, produced: Callable[[int], None] = lambda _: None) -> None:
+        self._produced = produced
+        self._exporting = 0
         self._after: tuple[SpanProcessor, ...] = ()
         self._open: dict[tuple[int, int], tuple[Hold | None, known_values.KnownValues | None]] = {}
 
-    def add(self, processor: SpanProcessor) -> None:
+    def add(self, processor: SpanProcessor, *, exports: bool = False) -> None:
         """Hand spans on to this processor too."""
         self._after = (*self._after, processor)
+        self._exporting += exports
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Remember under what the span was started."""
@@ -94,6 +101,8 @@ class HoldingSpanProcessor(SpanProcessor):
         ids = span.get_span_context()
         if ids is None:
             return
+        if self._exporting and ids.trace_flags.sampled:
+            self._produced(self._exporting)
         hold, known = self._open.pop((ids.trace_id, ids.span_id), (None, None))
         if known is not None:
             span._autopilot_known = known  # type: ignore[attr-defined]  # read by the redaction in the export thread

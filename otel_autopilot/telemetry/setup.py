@@ -215,7 +215,7 @@ def _traces(telemetry: Telemetry, resource: Resource, collector: str | None, pro
     else:
         provider = TracerProvider(resource=resource, id_generator=PromisedIds(), shutdown_on_exit=False)
         trace.set_tracer_provider(provider)
-    holder = HoldingSpanProcessor()
+    holder = HoldingSpanProcessor(telemetry.spans.produce)
     if tap is not None:
         holder.add(SimpleSpanProcessor(RedactingSpanExporter(tap.spans)))
     chosen = exporters.names_of("traces", collector)
@@ -229,7 +229,7 @@ def _traces(telemetry: Telemetry, resource: Resource, collector: str | None, pro
                 schedule_delay_millis=_delay("OTEL_BSP_SCHEDULE_DELAY", chosen),
             )
         )
-        holder.add(batches[-1])
+        holder.add(batches[-1], exports=True)
         if name == exporters.EMBEDDED:
             telemetry._spans_flush = batches[-1].force_flush
     provider.add_span_processor(holder)
@@ -285,10 +285,15 @@ def _metrics(
     telemetry._shutdowns.append(provider.shutdown)
 
 
-class _KnownValuesOfLogs(LogRecordProcessor):
-    """Ties the mail's known values to each log record, for the redaction in the export thread."""
+class _BeforeExport(LogRecordProcessor):
+    """Counts each log record, and ties the mail's known values to it, for the redaction in the export thread."""
+
+    def __init__(self, produced: Callable[[int], None], exporters: int) -> None:
+        self._produced = produced
+        self._exporters = exporters
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
+        self._produced(self._exporters)
         known = known_values.current(log_record.log_record.context)
         if known is not None:
             log_record.log_record._autopilot_known = known  # type: ignore[attr-defined]
@@ -306,10 +311,10 @@ def _logs(telemetry: Telemetry, resource: Resource, collector: str | None, proto
     if not isinstance(provider, LoggerProvider):
         provider = LoggerProvider(resource=resource, shutdown_on_exit=False)
         set_logger_provider(provider)
-    provider.add_log_record_processor(_KnownValuesOfLogs())
+    chosen = exporters.names_of("logs", collector)
+    provider.add_log_record_processor(_BeforeExport(telemetry.logs.produce, len(chosen)))
     if tap is not None:
         provider.add_log_record_processor(SimpleLogRecordProcessor(RedactingLogExporter(tap.logs)))
-    chosen = exporters.names_of("logs", collector)
     for name in chosen:
         exporter = CountingLogExporter(exporters.make("logs", name, collector=collector, protocol=protocol), telemetry.logs)
         provider.add_log_record_processor(

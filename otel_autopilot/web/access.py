@@ -5,8 +5,10 @@ Host names are checked against DNS rebinding, origins against posts from other s
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import ipaddress
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,6 +18,8 @@ from otel_autopilot.settings import Settings
 
 #: Fewest characters of a token.
 SHORTEST_TOKEN = 16
+#: How long a browser that gave the token once need not give it again, in seconds.
+SESSION_SECONDS = 43_200
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -55,14 +59,36 @@ class AccessPolicy:
             and hmac.compare_digest(given.strip().encode("utf-8", "surrogateescape"), self.token)
         )
 
-    def refusal(self, *, host: str | None, origin: str | None, fetch_site: str | None, authorization: str | None) -> Refusal | None:
-        """Why a request is not let in, or None.
+    def session(self) -> str:
+        """What a browser that gave the token keeps in a cookie for `SESSION_SECONDS`; the token can't be read from it.
+
+        Raises ValueError where there is no token.
+        """
+        expires = int(time.time()) + SESSION_SECONDS
+        return f"{expires}.{self._signature(expires)}"
+
+    def in_session(self, cookie: str | None) -> bool:
+        """Whether the cookie is one of `session` and still good."""
+        expires, _, signature = (cookie or "").partition(".")
+        if self.token is None or not (expires.isascii() and expires.isdigit()) or len(expires) > 12:
+            return False
+        return int(expires) > time.time() and hmac.compare_digest(signature.encode(), self._signature(int(expires)).encode())
+
+    def _signature(self, expires: int) -> str:
+        if self.token is None:
+            raise ValueError("expected a token to make a session from, there is none")
+        return hmac.new(self.token, b"autopilot session %d" % expires, hashlib.sha256).hexdigest()
+
+    def refusal(
+        self, *, host: str | None, origin: str | None, fetch_site: str | None, authorization: str | None, session: str | None = None
+    ) -> Refusal | None:
+        """Why a request is not let in, or None. ``session`` is the cookie of a browser, where one counts.
 
         Whoever has the token is let in under any name: a rebound page has none. Otherwise the ``Host`` must be ours (421,
         RFC 9110 section 15.5.20) and a page of another site is refused (403).
         """
         if self.token is not None:
-            if self.authenticated(authorization):
+            if self.authenticated(authorization) or self.in_session(session):
                 return None
             return Refusal(401, "expected `Authorization: Bearer TOKEN` with the token of AUTOPILOT_API_TOKEN_FILE")
         if host is None or _name_of(host) not in self.hosts:

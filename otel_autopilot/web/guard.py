@@ -24,8 +24,14 @@ SECURITY_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-#: Paths that anybody may ask: probes come with the address of the machine as Host, and learn nothing.
-OPEN_PATHS = ("/health/",)
+#: Paths that anybody may ask: probes come with the address of the machine as Host, and learn nothing. The viewer's pages hold
+#: no data: they ask its API for it.
+OPEN_PATHS = ("/health/", "/view/")
+#: What a browser's session is good for, in spite of `OPEN_PATHS`: reading what the viewer shows.
+SESSION_PATHS = ("/view/api/",)
+#: Where a browser shows the token, once.
+SESSION_PATH = "/view/api/session"
+SESSION_COOKIE = "autopilot_session"
 #: How long a request without an upload may take, in seconds.
 REQUEST_SECONDS = 30.0
 #: How long an upload may take, in seconds; `uploads` limits the pause between two pieces.
@@ -64,10 +70,13 @@ class Guard:
         headers = Headers(scope=scope)
         authorization = headers.get("authorization")
         scope["state"]["authenticated"] = self._policy.authenticated(authorization)
-        if not scope["path"].startswith(OPEN_PATHS):
+        path = scope["path"]
+        viewing = path.startswith(SESSION_PATHS) and path != SESSION_PATH
+        if viewing or not path.startswith(OPEN_PATHS):
+            reading = viewing and scope["method"] in ("GET", "HEAD")
             refusal = self._policy.refusal(
                 host=headers.get("host"), origin=headers.get("origin"), fetch_site=headers.get("sec-fetch-site"),
-                authorization=authorization,
+                authorization=authorization, session=_cookie(headers.get("cookie", "")) if reading else None,
             )  # fmt: skip
             if refusal is not None:
                 challenge = {"WWW-Authenticate": "Bearer"} if refusal.status == 401 else {}
@@ -154,6 +163,12 @@ class _Answer:
             for name, value in _items():
                 headers.setdefault(name, value)
         await self._send(message)
+
+
+def _cookie(header: str) -> str | None:
+    """The session in a Cookie header (RFC 6265, section 5.4)."""
+    pairs = (pair.strip().partition("=") for pair in header.split(";"))
+    return next((value for name, _, value in pairs if name == SESSION_COOKIE), None)
 
 
 def _items() -> Iterable[tuple[str, str]]:

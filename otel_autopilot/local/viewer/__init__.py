@@ -1,0 +1,1 @@
+"""The web viewer: pages of our own, and the API that they ask."""
