@@ -58,6 +58,10 @@ test-stack: $(VENV)/.dev ## Tests against the real Collector, Jaeger and Prometh
 	@$(BIN)/python -m otel_autopilot.stack.build
 	$(BIN)/pytest tests/stack
 
+.PHONY: test-browser
+test-browser: $(VENV)/.dev ## Click through the viewer in a headless Chromium (apt-get install chromium)
+	$(BIN)/pytest tests/browser
+
 .PHONY: bench
 bench: $(VENV)/.dev ## Measure, and append to docs/performance/PERFORMANCE_BASELINE.json
 	$(BIN)/python -m benchmarks --keep

@@ -12,9 +12,10 @@ import pytest
 from opentelemetry.trace import SpanKind
 
 from otel_autopilot.errors import SettingsError
-from otel_autopilot.service import emails, guard, server, uploads
+from otel_autopilot.service import emails, uploads
 from otel_autopilot.service.app import create_app
 from otel_autopilot.settings import Settings
+from otel_autopilot.web import guard, server
 from otel_autopilot.web.server import HttpServer, bind
 from tests.conftest import Spans
 from tests.integration.service_harness import Api, running
