@@ -9,21 +9,13 @@ from typing import Any
 
 from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
-from opentelemetry.sdk.metrics.export import (
-    ExponentialHistogramDataPoint,
-    HistogramDataPoint,
-    MetricExporter,
-    MetricExportResult,
-    MetricsData,
-    NumberDataPoint,
-)
+from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricsData
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from otel_autopilot.errors import StoreError
-from otel_autopilot.local.model import LogRecordRow, SpanRecord
+from otel_autopilot.local.model import LogRecordRow, SpanRecord, points_of
 from otel_autopilot.local.store import TraceStore
-from otel_autopilot.local.values import plain_mapping
 
 _DAY_SECONDS = 86_400.0
 
@@ -124,18 +116,8 @@ class StoreMetricExporter(MetricExporter):
         """Store the points of one collection."""
         if self._lazy.closed:
             return MetricExportResult.FAILURE
-        points = []
-        for resource in metrics_data.resource_metrics:
-            attributes = plain_mapping(resource.resource.attributes)
-            for scope in resource.scope_metrics:
-                for metric in scope.metrics:
-                    kind = type(metric.data).__name__
-                    for point in metric.data.data_points:
-                        points.append(
-                            (metric.name, metric.unit or "", kind, point.time_unix_nano, plain_mapping(point.attributes), _value(point), attributes)
-                        )  # fmt: skip
         try:
-            self._lazy.store().add_points(points)
+            self._lazy.store().add_points(list(points_of(metrics_data)))
         except StoreError:
             return MetricExportResult.FAILURE
         return MetricExportResult.SUCCESS
@@ -147,25 +129,3 @@ class StoreMetricExporter(MetricExporter):
     def force_flush(self, timeout_millis: float = 10_000) -> bool:  # noqa: ARG002
         """Nothing waits here."""
         return True
-
-
-def _value(point: NumberDataPoint | HistogramDataPoint | ExponentialHistogramDataPoint) -> Any:
-    exemplars = [
-        {
-            "value": item.value,
-            "trace_id": f"{item.trace_id:032x}",
-            "span_id": f"{item.span_id:016x}",
-            "time_unix_nano": item.time_unix_nano,
-        }
-        for item in point.exemplars
-        if item.trace_id and item.span_id
-    ]
-    more = {"exemplars": exemplars} if exemplars else {}
-    if isinstance(point, NumberDataPoint):
-        return {"value": point.value, **more}
-    if isinstance(point, HistogramDataPoint):
-        return {
-            "count": point.count, "sum": point.sum, "min": point.min, "max": point.max, "bounds": list(point.explicit_bounds),
-            "buckets": list(point.bucket_counts), **more,
-        }  # fmt: skip
-    return {"count": point.count, "sum": point.sum, "scale": point.scale, "zero_count": point.zero_count, **more}

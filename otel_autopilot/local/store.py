@@ -8,21 +8,25 @@ transaction.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import sqlite3
 import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from otel_autopilot.errors import StoreError
-from otel_autopilot.local.model import EventRecord, LinkRecord, LogRecordRow, Scope, SpanRecord
+from otel_autopilot.local import rows
+from otel_autopilot.local.model import LogRecordRow, MetricPoint, SpanRecord
+from otel_autopilot.local.naming import named_by
+from otel_autopilot.local.points import write_points
+from otel_autopilot.local.retention import STEP, erase_oldest
 from otel_autopilot.local.schema import migrate
 from otel_autopilot.local.summary import TraceSummary
-from otel_autopilot.local.values import decode, encode, text
+from otel_autopilot.local.values import encode, text
+from otel_autopilot.telemetry.names import STAGES
 
 #: How long a writer waits for another process, in seconds.
 BUSY_SECONDS = 30.0
@@ -31,25 +35,9 @@ BUSY_SECONDS = 30.0
 CHECKPOINT_PAGES = 8_000
 #: Batches between two looks at age and size.
 RETENTION_EVERY = 200
-#: Traces erased in one transaction, so that nobody waits long.
-RETENTION_STEP = 500
 
-_STAGES = ("email", "ingestion", "digest", "delivery")
-_INSERT_SPAN = "INSERT OR IGNORE INTO spans VALUES (?,?,?,?,?,?,?,?,?)"
-_UPSERT_TRACE = """
-INSERT INTO traces (trace_id, name, service, start_unix_nano, end_unix_nano, spans, errors, run_id, workflow, outcome, message_id, sender, stages, rooted)
-VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)
-ON CONFLICT (trace_id) DO UPDATE SET
-    name = CASE WHEN excluded.rooted THEN excluded.name ELSE name END,
-    start_unix_nano = min(start_unix_nano, excluded.start_unix_nano), end_unix_nano = max(end_unix_nano, excluded.end_unix_nano),
-    spans = spans + excluded.spans, errors = errors + excluded.errors,
-    run_id = coalesce(excluded.run_id, run_id), workflow = coalesce(excluded.workflow, workflow),
-    outcome = CASE WHEN excluded.rooted THEN excluded.outcome ELSE outcome END,
-    message_id = coalesce(excluded.message_id, message_id), sender = coalesce(excluded.sender, sender),
-    stages = json_patch(coalesce(stages, '{}'), coalesce(excluded.stages, '{}')), rooted = max(rooted, excluded.rooted)
-RETURNING number
-"""
-
+#: Work of each stage of a trace, lost attempts aside.
+_WORKED = "SELECT stage, sum(duration_nano) FROM attempts WHERE trace = ? AND NOT lost GROUP BY stage ORDER BY stage"
 
 _stores: weakref.WeakSet[TraceStore] = weakref.WeakSet()
 _stores_lock = threading.Lock()  # held by whoever forks, until it has
@@ -171,33 +159,23 @@ class TraceStore:
         """Store a batch of log records; raises StoreError."""
 
         def write(connection: sqlite3.Connection) -> None:
-            connection.executemany(
-                "INSERT INTO logs (time_unix_nano, severity_number, severity_text, body, trace_id, span_id, attributes, resource) VALUES (?,?,?,?,?,?,?,?)",
-                [
-                    (log.time_unix_nano, log.severity_number, log.severity_text, text(log.body) if isinstance(log.body, str) else encode(log.body), _blob(log.trace_id), _blob(log.span_id), encode(log.attributes), self._resource(connection, log.resource))
-                    for log in logs
-                ],
-            )  # fmt: skip
+            connection.executemany(rows.INSERT_LOG, [rows.log_row(log, self._resource(connection, log.resource)) for log in logs])
+            connection.execute("UPDATE totals SET changes = changes + 1, logs = logs + ?", (len(logs),))
 
         with self._lock:
             self._transaction(write)
 
-    def add_points(self, points: Sequence[tuple[str, str, str, int, dict[str, Any], Any, dict[str, Any]]]) -> None:
-        """Store metric points: name, unit, kind, time, attributes, value, resource; raises StoreError."""
+    def add_points(self, points: Sequence[MetricPoint]) -> None:
+        """Store metric points; the same point of a series twice is stored once. Raises StoreError."""
 
         def write(connection: sqlite3.Connection) -> None:
-            connection.executemany(
-                "INSERT INTO metric_points (name, unit, kind, time_unix_nano, attributes, value, resource) VALUES (?,?,?,?,?,?,?)",
-                [
-                    (name, unit, kind, moment, encode(attributes), encode(value), self._resource(connection, resource))
-                    for name, unit, kind, moment, attributes, value, resource in points
-                ],
-            )
+            new = write_points(connection, points, lambda attributes: self._resource(connection, attributes))
+            connection.execute("UPDATE totals SET changes = changes + 1, points = points + ?", (new,))
 
         with self._lock:
             self._transaction(write)
 
-    def _transaction(self, write: Any) -> None:
+    def _transaction(self, write: Callable[[sqlite3.Connection], None]) -> None:
         connection = self._own()
         try:
             connection.execute("BEGIN IMMEDIATE")
@@ -209,7 +187,7 @@ class TraceStore:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OverflowError) as error:
             raise StoreError(f"{self.path}: not stored: {error}") from error
         self._batches += 1
         if self._batches % RETENTION_EVERY == 1:
@@ -219,32 +197,53 @@ class TraceStore:
         groups: dict[str, list[SpanRecord]] = {}
         for span in spans:
             groups.setdefault(span.trace_id, []).append(span)
-        rows = []
+        stored, attempts, new = [], [], 0
+        links: list[tuple[Any, ...]] = []
         for trace_id, group in groups.items():
-            number = connection.execute(_UPSERT_TRACE, _summary(trace_id, group)).fetchone()[0]
-            rows += [self._row(connection, number, span) for span in group]
+            trace, count = connection.execute(rows.UPSERT_TRACE, rows.summary(trace_id, group)).fetchone()
+            new += count == len(group)
+            for span in group:
+                row = self._row(connection, trace, span)
+                stored.append(row)
+                if span.name in STAGES and (
+                    attempt := rows.attempt(trace, row[1], span.name, row[4], row[5], span.failed, span.attributes)
+                ):
+                    attempts.append(attempt)
+                if span.links:
+                    links += rows.links(trace, row[1], [(link.trace_id, link.span_id) for link in span.links])
         before = connection.total_changes
-        connection.executemany(_INSERT_SPAN, rows)
-        if connection.total_changes - before != len(rows):
-            # Some were there already, or twice in the batch: the traces are counted anew.
+        connection.executemany(rows.INSERT_SPAN, stored)
+        inserted = connection.total_changes - before
+        if inserted == len(stored):
+            connection.executemany(rows.INSERT_ATTEMPT, attempts)
+            connection.executemany(rows.INSERT_LINK, links)
+        else:
+            # Some were there already, or twice in the batch: what is known of the traces is told anew from what is stored.
             for trace_id in groups:
-                self._recount(connection, trace_id)
+                self._retell(connection, trace_id)
+        connection.execute("UPDATE totals SET changes = changes + 1, traces = traces + ?, spans = spans + ?", (new, inserted))
 
-    def _recount(self, connection: sqlite3.Connection, trace_id: str) -> None:
-        stored, key = self._spans(connection, trace_id), (_blob(trace_id),)
-        number = connection.execute("SELECT number FROM traces WHERE trace_id = ?", key).fetchone()
-        connection.execute("DELETE FROM traces WHERE trace_id = ?", key)
-        connection.execute(_UPSERT_TRACE, _summary(trace_id, stored)).fetchone()
-        connection.execute("UPDATE traces SET number = ? WHERE trace_id = ?", (*number, *key))
+    def _retell(self, connection: sqlite3.Connection, trace_id: str) -> None:
+        spans, key = self._spans(connection, trace_id), rows.blob(trace_id)
+        (trace,) = connection.execute("SELECT number FROM traces WHERE trace_id = ?", (key,)).fetchone()
+        for table, column in (("traces", "number"), ("attempts", "trace"), ("links", "trace")):
+            connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (trace,))  # noqa: S608  # nosec B608  # names above
+        connection.execute(rows.UPSERT_TRACE, rows.summary(trace_id, spans)).fetchone()
+        connection.execute("UPDATE traces SET number = ? WHERE trace_id = ?", (trace, key))
+        for span in spans:
+            span_id = bytes.fromhex(span.span_id)
+            attempt = rows.attempt(
+                trace, span_id, span.name, span.start_unix_nano, span.end_unix_nano, span.failed, span.attributes
+            )
+            if attempt is not None:
+                connection.execute(rows.INSERT_ATTEMPT, attempt)
+            targets = [(link.trace_id, link.span_id) for link in span.links]
+            connection.executemany(rows.INSERT_LINK, rows.links(trace, span_id, targets))
 
     def _row(self, connection: sqlite3.Connection, trace: int, span: SpanRecord) -> tuple[Any, ...]:
-        body: list[Any] = [span.attributes, span.kind, span.status_code, span.status_message, span.scope.name]
-        if span.events or span.links:
-            body.append([[event.name, event.time_unix_nano, event.attributes] for event in span.events])
-            body.append([[link.trace_id, link.span_id, link.attributes] for link in span.links])
         return (
-            trace, bytes.fromhex(span.span_id), _blob(span.parent_span_id), text(span.name), span.start_unix_nano,
-            span.end_unix_nano, span.failed, self._resource(connection, span.resource), encode(body),
+            trace, bytes.fromhex(span.span_id), rows.blob(span.parent_span_id), text(span.name), rows.moment(span.start_unix_nano),
+            rows.moment(span.end_unix_nano), span.failed, self._resource(connection, span.resource), rows.span_body(span),
         )  # fmt: skip
 
     def _resource(self, connection: sqlite3.Connection, attributes: dict[str, Any]) -> int:
@@ -267,93 +266,67 @@ class TraceStore:
         """The spans of a trace by start, and its log records by time."""
         with self._lock:
             connection = self._own()
-            spans = self._spans(connection, trace_id)
-            rows = connection.execute(
-                "SELECT time_unix_nano, severity_number, severity_text, body, span_id, l.attributes, r.attributes FROM logs l "
-                "JOIN resources r ON r.id = l.resource WHERE trace_id = ? ORDER BY time_unix_nano",
-                (_blob(trace_id),),
+            found = connection.execute(
+                f"SELECT {rows.LOG_COLUMNS} FROM logs l JOIN resources r ON r.id = l.resource WHERE trace_id = ? ORDER BY time_unix_nano",  # noqa: S608  # nosec B608  # columns by name
+                (rows.blob(trace_id),),
             ).fetchall()
-        logs = [
-            LogRecordRow(
-                moment,
-                number,
-                level,
-                body,
-                trace_id,
-                span_id.hex() if span_id else None,
-                attributes=decode(attributes),
-                resource=decode(resource),
-            )
-            for moment, number, level, body, span_id, attributes, resource in rows
-        ]
-        return spans, logs
+            return self._spans(connection, trace_id), [rows.log_of(row) for row in found]
 
     @staticmethod
     def _spans(connection: sqlite3.Connection, trace_id: str) -> list[SpanRecord]:
-        rows = connection.execute(
-            "SELECT t.trace_id, s.span_id, s.parent_span_id, s.name, s.start_unix_nano, s.end_unix_nano, s.error, s.resource, s.body, "
-            "r.attributes FROM traces t JOIN spans s ON s.trace = t.number JOIN resources r ON r.id = s.resource "
+        found = connection.execute(
+            f"SELECT {rows.SPAN_COLUMNS} FROM traces t JOIN spans s ON s.trace = t.number JOIN resources r ON r.id = s.resource "  # noqa: S608  # nosec B608  # columns by name
             "WHERE t.trace_id = ? ORDER BY s.start_unix_nano",
-            (_blob(trace_id),),
+            (rows.blob(trace_id),),
         )
-        return [_span(row) for row in rows]
+        return [rows.span_of(trace_id, row) for row in found]
 
     def find(self, key: str, candidates: Sequence[str] = ()) -> list[str]:
         """Trace ids, newest first, that a run id, a trace id (or 8 or more digits of either) or a pseudonym names."""
-        wanted: list[tuple[str, tuple[Any, ...]]] = []
-        low = key.strip().lower()
-        if len(low) >= 8 and set(low) <= set("0123456789abcdef"):
-            if len(low) <= 32:
-                first, last = bytes.fromhex(low.ljust(32, "0")), bytes.fromhex(low.ljust(32, "f"))
-                wanted.append(("trace_id BETWEEN ? AND ?", (first, last)))
-            wanted.append(("run_id BETWEEN ? AND ?", (low, low + "g")))
-        wanted.append(("run_id = ?", (key,)))
-        for candidate in candidates:
-            wanted.append(("message_id = ?", (candidate,)))
-            wanted.append(("sender = ?", (candidate,)))
         found: dict[str, int] = {}
         with self._lock:
-            for where, values in wanted:
-                for trace_id, start in self._own().execute(f"SELECT trace_id, start_unix_nano FROM traces WHERE {where}", values):  # noqa: S608  # nosec B608  # constants above
+            for condition in named_by(key, candidates):
+                for trace_id, start in self._own().execute(
+                    f"SELECT trace_id, start_unix_nano FROM traces WHERE {condition.where}",  # noqa: S608  # nosec B608  # constants
+                    condition.values,
+                ):
                     found[trace_id.hex()] = start
         return sorted(found, key=lambda trace_id: -found[trace_id])
 
     def latest(self, *, limit: int = 20, outcome: str | None = None, emails: bool = False) -> list[TraceSummary]:
         """The newest traces; with ``emails`` only those of emails, without server spans and whatever else is a trace of its own."""
-        conditions = ["outcome = ?"] if outcome is not None else []
-        conditions += ["(run_id IS NOT NULL OR outcome IS NOT NULL OR stages IS NOT NULL)"] if emails else []
-        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
-        values = (outcome, limit) if outcome is not None else (limit,)
+        where = "email >= ? AND (? IS NULL OR outcome = ?)"
         with self._lock:
-            rows = (
-                self._own()
-                .execute(
-                    "SELECT trace_id, name, service, start_unix_nano, end_unix_nano, spans, errors, run_id, workflow, outcome, "  # noqa: S608
-                    f"stages FROM traces {where} ORDER BY start_unix_nano DESC LIMIT ?",  # nosec B608
-                    values,
-                )
-                .fetchall()
-            )
-        return [TraceSummary(*(row[0].hex(), *row[1:10], json.loads(row[10] or "{}"))) for row in rows]
+            connection = self._own()
+            found = connection.execute(
+                "SELECT number, trace_id, name, service, start_unix_nano, end_unix_nano, spans, errors, run_id, workflow, outcome "  # noqa: S608
+                f"FROM traces WHERE {where} ORDER BY start_unix_nano DESC, number DESC LIMIT ?",  # nosec B608
+                (int(emails), outcome, outcome, limit),
+            ).fetchall()
+            worked = [dict(connection.execute(_WORKED, (row[0],)).fetchall()) for row in found]
+        return [
+            TraceSummary(trace_id.hex(), *told, {STAGES[stage]: nano / 1e9 for stage, nano in work.items()})
+            for (_, trace_id, *told), work in zip(found, worked, strict=True)
+        ]
 
     def span_count(self) -> int:
         """How many spans are stored."""
         with self._lock:
-            return int(self._own().execute("SELECT coalesce(sum(spans), 0) FROM traces").fetchone()[0])
+            return int(self._own().execute("SELECT spans FROM totals").fetchone()[0])
 
     # --- retention ----------------------------------------------------------------------------------------------------
 
     def retain(self) -> int:
-        """Erase what is too old, and the oldest while the file is too large; returns how many traces went."""
+        """Erase what is too old, and the oldest while the file is too large; returns how many traces, log records and points went."""
         erased = 0
         if self._max_age_seconds is not None:
             before = time.time_ns() - int(self._max_age_seconds * 1e9)
-            while gone := self._erase_oldest(RETENTION_STEP, before):
+            while gone := self._erase_oldest(STEP, before):
                 erased += gone
         while self._max_bytes is not None and (size := self._size()) > self._max_bytes:
             with self._lock:
-                count = int(self._own().execute("SELECT count(*) FROM traces").fetchone()[0])
-            gone = self._erase_oldest(max(1, min(RETENTION_STEP, int(count * (1 - self._max_bytes / size)))))
+                count = int(self._own().execute("SELECT traces FROM totals").fetchone()[0])
+            gone = self._erase_oldest(max(1, min(STEP, int(count * (1 - self._max_bytes / size)))))
             if not gone:
                 break
             erased += gone
@@ -370,58 +343,11 @@ class TraceStore:
         with self._lock:
             connection = self._own()
             connection.execute("BEGIN IMMEDIATE")
-            limit = before_unix_nano if before_unix_nano is not None else 1 << 62
-            rows = connection.execute(
-                "SELECT trace_id, end_unix_nano, number FROM traces WHERE start_unix_nano < ? ORDER BY start_unix_nano LIMIT ?",
-                (limit, most),
-            ).fetchall()
-            ids = [(row[0],) for row in rows]
-            connection.executemany("DELETE FROM spans WHERE trace = ?", [(row[2],) for row in rows])
-            connection.executemany("DELETE FROM logs WHERE trace_id = ?", ids)
-            connection.executemany("DELETE FROM traces WHERE trace_id = ?", ids)
-            until = before_unix_nano if before_unix_nano is not None else max((row[1] for row in rows), default=0)
-            connection.execute("DELETE FROM logs WHERE time_unix_nano < ? AND trace_id IS NULL", (until,))
-            connection.execute("DELETE FROM metric_points WHERE time_unix_nano < ?", (until,))
-            connection.execute("COMMIT")
+            try:
+                erased = erase_oldest(connection, most, before_unix_nano)
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
             connection.execute("PRAGMA incremental_vacuum(2000)").fetchall()
-            return len(ids)
-
-
-def _blob(value: str | None) -> bytes | None:
-    return bytes.fromhex(value) if value else None
-
-
-def _span(row: tuple[Any, ...]) -> SpanRecord:
-    attributes, kind, status_code, status_message, scope, *rest = decode(row[8])
-    events, links = rest if rest else ((), ())
-    return SpanRecord(
-        trace_id=row[0].hex(), span_id=row[1].hex(), parent_span_id=row[2].hex() if row[2] else None, name=row[3], kind=kind,
-        start_unix_nano=row[4], end_unix_nano=row[5], status_code=status_code, status_message=status_message,
-        attributes=attributes, events=tuple(EventRecord(*event) for event in events),
-        links=tuple(LinkRecord(*link) for link in links), scope=Scope(scope), resource=decode(row[9]),
-    )  # fmt: skip
-
-
-def _summary(trace_id: str, group: Sequence[SpanRecord]) -> tuple[Any, ...]:
-    """What a batch adds to the row of a trace."""
-    root = next((span for span in group if span.parent_span_id is None), None)
-    first = root or min(group, key=lambda span: span.start_unix_nano)
-    named = [span.attributes for span in (first, *group)]
-
-    def value(key: str) -> Any:
-        return next((attributes[key] for attributes in named if key in attributes), None)
-
-    stages = {
-        span.name: span.duration_nano / 1e9
-        for span in group
-        if span.name in _STAGES
-        and span.attributes.get("autopilot.stage") == span.name
-        and not span.attributes.get("autopilot.attempt.lost")
-    }
-    return (
-        bytes.fromhex(trace_id), first.name, str(first.resource.get("service.name", "")),
-        min(span.start_unix_nano for span in group), max(span.end_unix_nano for span in group), len(group),
-        sum(span.failed for span in group), value("autopilot.run.id"), value("autopilot.workflow"),
-        first.attributes.get("autopilot.outcome") if root is not None else None, value("autopilot.email.message_id"),
-        value("autopilot.email.sender"), json.dumps(stages) if stages else None, int(root is not None),
-    )  # fmt: skip
+            return erased

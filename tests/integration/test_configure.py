@@ -44,7 +44,7 @@ def test_spans_metrics_and_logs_are_in_the_embedded_store_after_the_process_ende
     ((body, trace_id),) = store.execute("SELECT body, trace_id FROM logs").fetchall()
     assert "read 3 pages" in str(body)
     assert trace_id == store.execute("SELECT trace_id FROM traces LIMIT 1").fetchone()[0]
-    names = {name for (name,) in store.execute("SELECT DISTINCT name FROM metric_points")}
+    names = {name for (name,) in store.execute("SELECT DISTINCT name FROM series")}
     assert {"autopilot.stage.duration", "autopilot.email.duration", "process.memory.usage", "process.cpu.time"} <= names
     ((resource,),) = store.execute("SELECT attributes FROM resources WHERE id = (SELECT resource FROM spans LIMIT 1)").fetchall()
     assert json.loads(resource)["service.name"] == "mine"

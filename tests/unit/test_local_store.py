@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from otel_autopilot.errors import StoreError
-from otel_autopilot.local.model import EventRecord, LinkRecord, LogRecordRow, SpanRecord
+from otel_autopilot.local.model import EventRecord, LinkRecord, LogRecordRow, MetricPoint, Scope, SpanRecord
 from otel_autopilot.local.schema import VERSION
 from otel_autopilot.local.store import TraceStore
 
@@ -45,13 +45,15 @@ def test_a_trace_comes_back_as_it_was_stored(store: TraceStore) -> None:
         attributes={"autopilot.run.id": RUN, "n": 1.5, "list": [1, 2]},
         status_code="STATUS_CODE_ERROR",
         status_message="no",
+        scope=Scope("library", "1.0"),
     )
     child = span("email", 2, 1, events=(EventRecord("exception", 5, {"a": "b"}),), links=(LinkRecord("a" * 32, "b" * 16, {}),))
     store.add_spans([child, root])
-    store.add_logs([LogRecordRow(7, 9, "INFO", "hello", root.trace_id, root.span_id, attributes={"x": 1})])
+    log = LogRecordRow(7, 9, "INFO", "hello", root.trace_id, root.span_id, "mail.read", {"x": 1}, {"y": 2}, Scope("logger", "2"))
+    store.add_logs([log])
     spans, logs = store.trace(root.trace_id)
-    assert [replace(item, scope=root.scope) for item in spans] == [root, child]
-    assert (logs[0].body, logs[0].attributes, logs[0].span_id) == ("hello", {"x": 1}, root.span_id)
+    assert spans == [root, child]
+    assert logs == [log]
 
 
 def test_the_same_span_twice_is_stored_once_and_the_first_wins(store: TraceStore) -> None:
@@ -143,6 +145,63 @@ CREATE INDEX metric_points_time ON metric_points (time_unix_nano);
 """
 
 
+#: What of the tables of version 3 was not as in version 2.
+_TABLES_3 = """
+DROP TABLE spans;
+DROP TABLE traces;
+CREATE TABLE traces (
+    number INTEGER PRIMARY KEY, trace_id BLOB NOT NULL UNIQUE, name TEXT NOT NULL, service TEXT NOT NULL, start_unix_nano INTEGER NOT NULL,
+    end_unix_nano INTEGER NOT NULL, spans INTEGER NOT NULL, errors INTEGER NOT NULL, run_id TEXT, workflow TEXT, outcome TEXT,
+    message_id TEXT, sender TEXT, stages TEXT, rooted INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE spans (
+    trace INTEGER NOT NULL, span_id BLOB NOT NULL, parent_span_id BLOB, name TEXT NOT NULL, start_unix_nano INTEGER NOT NULL,
+    end_unix_nano INTEGER NOT NULL, error INTEGER NOT NULL, resource INTEGER NOT NULL, body TEXT NOT NULL,
+    PRIMARY KEY (trace, span_id)
+) WITHOUT ROWID;
+CREATE INDEX traces_start ON traces (start_unix_nano DESC);
+CREATE INDEX traces_run ON traces (run_id) WHERE run_id IS NOT NULL;
+CREATE INDEX traces_message ON traces (message_id) WHERE message_id IS NOT NULL;
+CREATE INDEX traces_sender ON traces (sender) WHERE sender IS NOT NULL;
+CREATE INDEX traces_outcome ON traces (outcome, start_unix_nano DESC);
+"""
+
+
+def test_version_3_migrates_with_its_attempts_links_logs_and_counts(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    with closing(sqlite3.connect(path)) as old, old:
+        old.executescript(_TABLES_2 + _TABLES_3)
+        old.execute("""INSERT INTO resources VALUES (1, 'h', '{"service.name":"s","service.version":"1.2","odd":NaN}')""")
+        stage = '[{"autopilot.stage":"%s","autopilot.attempt":2,"autopilot.stage.queue.duration":1.5,"x":NaN},"SPAN_KIND_INTERNAL","STATUS_CODE_ERROR","",""%s]'
+        linked = ',[],[["' + "ab" * 16 + '","' + "cd" * 8 + '",{}]]'
+        for span_id, name, body in (
+            (b"r" * 8, "email pipeline", '[{},"SPAN_KIND_CONSUMER","STATUS_CODE_UNSET","","a]"]'),
+            (b"e" * 8, "email", stage % ("email", linked)),
+            (b"d" * 8, "digest", stage % ("email", "")),  # somebody else's span of that name
+        ):
+            parent = None if name == "email pipeline" else b"r" * 8
+            old.execute("INSERT INTO spans VALUES (7,?,?,?,?,?,1,1,?)", (span_id, parent, name, -5, 100, body))
+        old.execute(
+            "INSERT INTO traces VALUES (7,?,'email pipeline','s',-5,100,3,2,'run','w','failed',NULL,'p1_x','{}',1)", (b"t" * 16,)
+        )
+        old.execute("INSERT INTO logs VALUES (1, 50, 9, 'INFO', 'hello', ?, ?, '{}', 1)", (b"t" * 16, b"e" * 8))
+        old.execute("INSERT INTO metric_points VALUES (1, 'm', 's', 'Sum', 5, '{}', '{}', 1)")
+        old.execute("PRAGMA user_version=3")
+    store = TraceStore.open(path)
+    spans, logs = store.trace((b"t" * 16).hex())
+    assert ([item.start_unix_nano for item in spans], [(log.body, log.event_name) for log in logs]) == ([0, 0, 0], [("hello", "")])
+    assert store.latest()[0].stages == {"email": 1e-7}
+    store.close()
+    with closing(sqlite3.connect(path)) as migrated, closing(sqlite3.connect(tmp_path / "new.db")) as new:
+        assert migrated.execute("SELECT * FROM attempts").fetchall() == [(7, b"e" * 8, 0, 0, 100, 1_500_000_000, 2, 1, 0, None)]
+        assert migrated.execute("SELECT * FROM links").fetchall() == [(7, b"e" * 8, b"\xab" * 16, b"\xcd" * 8)]
+        assert migrated.execute("SELECT version, email, start_unix_nano FROM traces").fetchall() == [("1.2", 1, 0)]
+        assert migrated.execute("SELECT traces, spans, logs, points FROM totals").fetchall() == [(1, 3, 1, 0)]
+        TraceStore.open(tmp_path / "new.db").close()
+        tables = "SELECT type, name, sql FROM sqlite_master ORDER BY name"
+        assert migrated.execute(tables).fetchall() == new.execute(tables).fetchall()
+
+
 @pytest.mark.parametrize("version", [1, 2])
 def test_rule_the_store_has_a_version_and_migrates_an_older_one(tmp_path: Path, version: int) -> None:
     path = tmp_path / "old.db"
@@ -212,6 +271,98 @@ def test_what_is_too_old_and_what_is_too_much_is_erased_oldest_first(tmp_path: P
     rows = small.latest(limit=10_000)
     assert 0 < len(rows) < 3_000
     assert rows[0].start_unix_nano == now + 3_000
+
+
+def attempt(number: int, parent: int = 1, **more: Any) -> SpanRecord:
+    attributes = {"autopilot.stage": "email", "autopilot.attempt": 1, "autopilot.stage.queue.duration": 0.25}
+    return span("email", number, parent, attributes=attributes, **more)
+
+
+def tables(path: Path) -> dict[str, int]:
+    names = ("traces", "spans", "attempts", "links", "logs", "points", "series")
+    with closing(sqlite3.connect(path)) as file:
+        counted = {name: file.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in names}
+        totals = file.execute("SELECT traces, spans, logs, points FROM totals").fetchone()
+    assert totals == tuple(counted[name] for name in ("traces", "spans", "logs", "points"))
+    return counted
+
+
+def point(series: int = 1, moment: int = 10, value: float = 1.0) -> MetricPoint:
+    return MetricPoint("m", "sum", moment, 5, "s", "", "AGGREGATION_TEMPORALITY_CUMULATIVE", True, value, attributes={"n": series})
+
+
+def test_what_is_sent_again_doubles_nothing(store: TraceStore) -> None:
+    first = [span("email pipeline", 1), attempt(2, links=(LinkRecord("a" * 32, "b" * 16, {}),) * 2)]
+    points = [point(1), point(2), point(1, 11), point(1, 11)]
+    store.add_spans(first)
+    store.add_points(points)
+    store.add_spans([*first, attempt(3), attempt(3)])
+    store.add_spans([replace(first[1], name="digest", start_unix_nano=0, links=())])
+    store.add_points([*points, point(1, 12)])
+    assert tables(store.path) == {"traces": 1, "spans": 3, "attempts": 2, "links": 1, "logs": 0, "points": 4, "series": 2}
+    assert store.span_count() == 3
+
+
+def test_erasing_reaches_every_table(tmp_path: Path) -> None:
+    now = time.time_ns()
+    store = TraceStore.open(tmp_path / "age.db", max_age_seconds=60)
+    for age in (120, 0):
+        moment = now - age * 10**9
+        spans = [attempt(1, trace=age + 1, start=moment, end=moment + 5, links=(LinkRecord("a" * 32, "b" * 16, {}),))]
+        store.add_spans(spans)
+        store.add_logs([LogRecordRow(moment, trace_id=trace_id) for trace_id in (spans[0].trace_id, None, "c" * 32)])
+        store.add_points([point(age, moment)])
+    store.retain()
+    one = {"traces": 1, "spans": 1, "attempts": 1, "links": 1, "logs": 3, "points": 1, "series": 1}
+    assert tables(store.path) == one
+    store.add_points([point(120, now)])  # its series went with its points
+    assert tables(store.path) == one | {"points": 2, "series": 2}
+
+
+def test_a_store_of_logs_and_points_alone_is_kept_below_its_size_too(tmp_path: Path) -> None:
+    store = TraceStore.open(tmp_path / "size.db", max_bytes=300_000)
+    for number in range(1_000, 3_000, 100):
+        store.add_logs([LogRecordRow(moment, body="x" * 300) for moment in range(number, number + 100)])
+        store.add_points([point(1, moment) for moment in range(number, number + 100)])
+    store.retain()
+    left = tables(store.path)
+    assert 0 < left["logs"] < 2_000
+    assert 0 < left["points"] < 2_000
+
+
+def test_times_numbers_and_names_beyond_what_sqlite_holds_are_stored_all_the_same(store: TraceStore) -> None:
+    odd = {"autopilot.run.id": [1], "autopilot.workflow": "\ud800", "autopilot.outcome": {}, "autopilot.stage": "email"}
+    store.add_spans(
+        [
+            span("\ud800" * 1_000, 1, start=2**64 - 1, end=-5, attributes=odd),
+            attempt(2, start=2**63, end=2**64),
+            span("email", 3, 1, attributes=odd | {"autopilot.attempt": 2**70, "autopilot.stage.queue.duration": float("nan")}),
+        ]
+    )
+    store.add_logs([LogRecordRow(2**64 - 1, event_name="\ud800"), LogRecordRow(-1)])
+    values = [2**70, float("nan"), float("inf")]
+    store.add_points([replace(point(1, 2**64 - number), value=value) for number, value in enumerate([*values, -1])])
+    store.add_points([replace(point(2), value=value, name=str(value)) for value in values])
+    assert tables(store.path) == {"traces": 1, "spans": 3, "attempts": 2, "links": 0, "logs": 2, "points": 4, "series": 4}
+    assert len(store.latest()[0].name) == 200
+    assert len(store.trace(f"{1:032x}")[0]) == 3
+
+
+def test_the_count_of_changes_moves_with_whatever_any_process_stores(store: TraceStore) -> None:
+    def changes() -> tuple[str, int]:
+        with closing(sqlite3.connect(store.path)) as file:
+            return file.execute("SELECT epoch, changes FROM totals").fetchone()
+
+    seen = [changes()]
+    for store_it in (
+        lambda: store.add_spans([span("a", 1)]),
+        lambda: store.add_logs([LogRecordRow(1)]),
+        lambda: store.add_points([point()]),
+    ):
+        store_it()
+        seen.append(changes())
+    assert len(set(seen)) == 4
+    assert len({epoch for epoch, _ in seen}) == 1
 
 
 def test_a_batch_that_cannot_be_written_raises_and_stores_nothing(tmp_path: Path) -> None:

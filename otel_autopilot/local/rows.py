@@ -1,0 +1,182 @@
+"""Records as rows of the embedded store's tables, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from otel_autopilot.local.model import EventRecord, LinkRecord, LogRecordRow, Scope, SpanRecord
+from otel_autopilot.local.values import decode, encode, text
+from otel_autopilot.telemetry import names
+
+#: The latest time that is stored, in nanoseconds since 1970: SQLite's integers end there. OTLP's go to twice that.
+LATEST_UNIX_NANO = (1 << 63) - 1
+#: Characters of what the list filters by and shows: names of spans, services, workflows.
+MOST_LABEL = 200
+
+INSERT_SPAN = "INSERT OR IGNORE INTO spans VALUES (?,?,?,?,?,?,?,?,?)"
+INSERT_ATTEMPT = "INSERT OR IGNORE INTO attempts VALUES (?,?,?,?,?,?,?,?,?,?)"
+INSERT_LINK = "INSERT OR IGNORE INTO links VALUES (?,?,?,?)"
+INSERT_LOG = (
+    "INSERT INTO logs (time_unix_nano, severity_number, severity_text, body, trace_id, span_id, event_name, scope, attributes, resource) "
+    "VALUES (?,?,?,?,?,?,?,?,?,?)"
+)
+#: Gives back the trace's number and how many spans it has now.
+UPSERT_TRACE = """
+INSERT INTO traces (trace_id, name, service, version, start_unix_nano, end_unix_nano, spans, errors, run_id, workflow, outcome, message_id, sender, email, rooted)
+VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+ON CONFLICT (trace_id) DO UPDATE SET
+    name = CASE WHEN excluded.rooted THEN excluded.name ELSE name END,
+    service = CASE WHEN excluded.rooted THEN excluded.service ELSE service END,
+    version = CASE WHEN excluded.rooted THEN excluded.version ELSE version END,
+    start_unix_nano = min(start_unix_nano, excluded.start_unix_nano), end_unix_nano = max(end_unix_nano, excluded.end_unix_nano),
+    spans = spans + excluded.spans, errors = errors + excluded.errors,
+    run_id = coalesce(excluded.run_id, run_id), workflow = coalesce(excluded.workflow, workflow),
+    outcome = CASE WHEN excluded.rooted THEN excluded.outcome ELSE outcome END,
+    message_id = coalesce(excluded.message_id, message_id), sender = coalesce(excluded.sender, sender),
+    email = max(email, excluded.email), rooted = max(rooted, excluded.rooted)
+RETURNING number, spans
+"""
+
+_STAGE_NUMBERS = {stage: number for number, stage in enumerate(names.STAGES)}
+_STAGE = names.STAGE.name
+_QUEUE_DURATION, _ATTEMPT, _LOST, _OUTCOME = (
+    names.QUEUE_DURATION.name, names.ATTEMPT.name, names.ATTEMPT_LOST.name, names.OUTCOME.name,
+)  # fmt: skip
+
+
+def blob(value: str | None) -> bytes | None:
+    """An id as it is stored."""
+    return bytes.fromhex(value) if value else None
+
+
+def moment(unix_nano: int) -> int:
+    """A time as it is stored: from 0 to `LATEST_UNIX_NANO`."""
+    return 0 if unix_nano < 0 else unix_nano if unix_nano <= LATEST_UNIX_NANO else LATEST_UNIX_NANO
+
+
+def label(value: Any) -> str | None:
+    """What the list filters by: text of at most 200 characters, None where it isn't there; lists and mappings don't count."""
+    if isinstance(value, str):
+        return text(value[:MOST_LABEL])
+    return str(value)[:MOST_LABEL] if isinstance(value, bool | int | float) and value == value else None
+
+
+def wait_nano(attributes: dict[str, Any]) -> int | None:
+    """Queue wait before an attempt in nanoseconds; None where it isn't said."""
+    seconds = attributes.get(_QUEUE_DURATION)
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds != seconds:
+        return None
+    return int(min(max(0, seconds), 1e9) * 1e9)
+
+
+def attempt(
+    trace: int, span_id: bytes, name: str, start: int, end: int, error: object, attributes: dict[str, Any]
+) -> tuple[Any, ...] | None:
+    """The row of an attempt; None for a span that is none, whatever its name."""
+    stage = _STAGE_NUMBERS.get(name)
+    if stage is None or attributes.get(_STAGE) != name:
+        return None
+    number = attributes.get(_ATTEMPT)
+    return (
+        trace, span_id, stage, start, max(0, end - start), wait_nano(attributes),
+        number if type(number) is int and 0 <= number < 1 << 31 else 0, bool(error), attributes.get(_LOST) is True,
+        label(attributes.get(_OUTCOME)),
+    )  # fmt: skip
+
+
+def links(trace: int, span_id: bytes, targets: Iterable[tuple[str, str]]) -> Iterator[tuple[Any, ...]]:
+    """The rows of a span's links."""
+    for target_trace, target_span in targets:
+        yield trace, span_id, blob(target_trace) or b"", blob(target_span) or b""
+
+
+def span_body(span: SpanRecord) -> str:
+    """What of a span no query filters by."""
+    scope: Any = [span.scope.name, span.scope.version] if span.scope.version else span.scope.name
+    body: list[Any] = [span.attributes, span.kind, span.status_code, span.status_message, scope]
+    if span.events or span.links:
+        body.append([[event.name, event.time_unix_nano, event.attributes] for event in span.events])
+        body.append([[link.trace_id, link.span_id, link.attributes] for link in span.links])
+    return encode(body)
+
+
+#: The columns that `span_of` takes, of ``spans s JOIN resources r``, behind the trace's id.
+SPAN_COLUMNS = "s.span_id, s.parent_span_id, s.name, s.start_unix_nano, s.end_unix_nano, s.body, r.attributes"
+
+
+def span_of(trace_id: str, row: Sequence[Any]) -> SpanRecord:
+    """A span out of `SPAN_COLUMNS`."""
+    span_id, parent, name, start, end, body, resource = row
+    attributes, kind, status_code, status_message, scope, *rest = decode(body)
+    events, linked = rest if rest else ((), ())
+    return SpanRecord(
+        trace_id=trace_id, span_id=span_id.hex(), parent_span_id=parent.hex() if parent else None, name=name, kind=kind,
+        start_unix_nano=start, end_unix_nano=end, status_code=status_code, status_message=status_message,
+        attributes=attributes, events=tuple(EventRecord(*event) for event in events),
+        links=tuple(LinkRecord(*link) for link in linked), scope=Scope(scope) if isinstance(scope, str) else Scope(*scope),
+        resource=decode(resource),
+    )  # fmt: skip
+
+
+def log_row(log: LogRecordRow, resource: int) -> tuple[Any, ...]:
+    """The row of a log record."""
+    return (
+        moment(log.time_unix_nano), log.severity_number, text(log.severity_text),
+        text(log.body) if isinstance(log.body, str) else encode(log.body), blob(log.trace_id), blob(log.span_id),
+        text(log.event_name), encode([log.scope.name, log.scope.version]) if log.scope.name else None, encode(log.attributes), resource,
+    )  # fmt: skip
+
+
+#: The columns that `log_of` takes, of ``logs l JOIN resources r``.
+LOG_COLUMNS = "l.time_unix_nano, l.severity_number, l.severity_text, l.body, l.trace_id, l.span_id, l.event_name, l.scope, l.attributes, r.attributes"
+
+
+def log_of(row: Sequence[Any]) -> LogRecordRow:
+    """A log record out of `LOG_COLUMNS`."""
+    time_unix_nano, number, level, body, trace_id, span_id, event_name, scope, attributes, resource = row
+    return LogRecordRow(
+        time_unix_nano, number, level, body, trace_id.hex() if trace_id else None, span_id.hex() if span_id else None, event_name,
+        decode(attributes), decode(resource), Scope(*decode(scope)) if scope else Scope(),
+    )  # fmt: skip
+
+
+def summary(trace_id: str, group: Sequence[SpanRecord]) -> tuple[Any, ...]:
+    """What a batch adds to the row of a trace, for `UPSERT_TRACE`."""
+    root: SpanRecord | None = None
+    first = group[0]
+    start, end, errors, email = first.start_unix_nano, first.end_unix_nano, 0, False
+    for span in group:
+        if span.start_unix_nano < start:
+            start, first = span.start_unix_nano, span
+        if span.end_unix_nano > end:
+            end = span.end_unix_nano
+        errors += span.failed
+        if span.parent_span_id is None and root is None:
+            root = span
+        email = email or (span.name in _STAGE_NUMBERS and span.attributes.get(_STAGE) == span.name)
+    top = root or first
+    run_id, workflow, message_id, sender = _first_of(
+        (top, *group), (names.RUN_ID.name, names.WORKFLOW.name, names.EMAIL_MESSAGE_ID.name, names.EMAIL_SENDER.name)
+    )
+    outcome = label(root.attributes.get(_OUTCOME)) if root is not None else None
+    start = moment(start)
+    return (
+        bytes.fromhex(trace_id), text(top.name[:MOST_LABEL]), label(top.resource.get("service.name")) or "",
+        label(top.resource.get("service.version")) or "", start, max(start, moment(end)), len(group), errors, run_id, workflow,
+        outcome, message_id, sender, email or run_id is not None or outcome is not None, root is not None,
+    )  # fmt: skip
+
+
+def _first_of(group: Iterable[SpanRecord], keys: tuple[str, ...]) -> list[str | None]:
+    """The first value of each of these attributes; mostly all are on the root."""
+    found: list[str | None] = [None] * len(keys)
+    missing = list(enumerate(keys))
+    for span in group:
+        attributes = span.attributes
+        for place in [place for place in missing if place[1] in attributes]:
+            found[place[0]] = label(attributes[place[1]])
+            missing.remove(place)
+        if not missing:
+            break
+    return found
