@@ -81,7 +81,7 @@ def _attempts(connection: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
         STAGES,
     )
     for trace, span_id, name, start, end, error, body in found:
-        row = rows.attempt(trace, span_id, name, start, end, error, decode(body)[0])
+        row = rows.attempt_row((trace, span_id, None, name, start, end, error), decode(body)[0])
         if row is not None:
             yield row
 
@@ -91,7 +91,7 @@ def _links(connection: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
     for trace, span_id, body in connection.execute("SELECT trace, span_id, body FROM spans WHERE body LIKE '%]]'"):
         decoded = decode(body)
         if len(decoded) > 6:
-            yield from rows.links(trace, span_id, [(link[0], link[1]) for link in decoded[6]])
+            yield from rows.link_rows(trace, span_id, [(link[0], link[1]) for link in decoded[6]])
 
 
 #: What leads from the version before to this one: statements, or a function that runs them.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from otel_autopilot.local.model import EventRecord, LinkRecord, LogRecordRow, Scope, SpanRecord
+from otel_autopilot.local.model import STATUS_ERROR, EventRecord, LinkRecord, LogRecordRow, Scope, SpanRecord
 from otel_autopilot.local.values import decode, encode, text
 from otel_autopilot.telemetry import names
 
@@ -15,7 +15,7 @@ LATEST_UNIX_NANO = (1 << 63) - 1
 MOST_LABEL = 200
 
 INSERT_SPAN = "INSERT OR IGNORE INTO spans VALUES (?,?,?,?,?,?,?,?,?)"
-INSERT_ATTEMPT = "INSERT OR IGNORE INTO attempts VALUES (?,?,?,?,?,?,?,?,?,?)"
+INSERT_ATTEMPT = "INSERT OR IGNORE INTO attempts VALUES (?,?,?,?,?,?,?,?,?)"
 INSERT_LINK = "INSERT OR IGNORE INTO links VALUES (?,?,?,?)"
 INSERT_LOG = (
     "INSERT INTO logs (time_unix_nano, severity_number, severity_text, body, trace_id, span_id, event_name, scope, attributes, resource) "
@@ -42,6 +42,9 @@ _STAGE_NUMBERS = {stage: number for number, stage in enumerate(names.STAGES)}
 _STAGE = names.STAGE.name
 _QUEUE_DURATION, _ATTEMPT, _LOST, _OUTCOME = (
     names.QUEUE_DURATION.name, names.ATTEMPT.name, names.ATTEMPT_LOST.name, names.OUTCOME.name,
+)  # fmt: skip
+_RUN_ID, _WORKFLOW, _MESSAGE_ID, _SENDER = (
+    names.RUN_ID.name, names.WORKFLOW.name, names.EMAIL_MESSAGE_ID.name, names.EMAIL_SENDER.name,
 )  # fmt: skip
 
 
@@ -70,35 +73,41 @@ def wait_nano(attributes: dict[str, Any]) -> int | None:
     return int(min(max(0, seconds), 1e9) * 1e9)
 
 
-def attempt(
-    trace: int, span_id: bytes, name: str, start: int, end: int, error: object, attributes: dict[str, Any]
-) -> tuple[Any, ...] | None:
-    """The row of an attempt; None for a span that is none, whatever its name."""
-    stage = _STAGE_NUMBERS.get(name)
-    if stage is None or attributes.get(_STAGE) != name:
-        return None
-    number = attributes.get(_ATTEMPT)
-    return (
-        trace, span_id, stage, start, max(0, end - start), wait_nano(attributes),
-        number if type(number) is int and 0 <= number < 1 << 31 else 0, bool(error), attributes.get(_LOST) is True,
-        label(attributes.get(_OUTCOME)),
-    )  # fmt: skip
-
-
-def links(trace: int, span_id: bytes, targets: Iterable[tuple[str, str]]) -> Iterator[tuple[Any, ...]]:
-    """The rows of a span's links."""
-    for target_trace, target_span in targets:
-        yield trace, span_id, blob(target_trace) or b"", blob(target_span) or b""
-
-
-def span_body(span: SpanRecord) -> str:
-    """What of a span no query filters by."""
+def span_row(trace: int, span: SpanRecord, resource: int) -> tuple[Any, ...]:
+    """The row of a span in the trace of that number."""
+    start, end = span.start_unix_nano, span.end_unix_nano
+    if start < 0 or end < 0 or start > LATEST_UNIX_NANO or end > LATEST_UNIX_NANO:
+        start, end = moment(start), moment(end)
     scope: Any = [span.scope.name, span.scope.version] if span.scope.version else span.scope.name
     body: list[Any] = [span.attributes, span.kind, span.status_code, span.status_message, scope]
     if span.events or span.links:
         body.append([[event.name, event.time_unix_nano, event.attributes] for event in span.events])
         body.append([[link.trace_id, link.span_id, link.attributes] for link in span.links])
-    return encode(body)
+    parent = span.parent_span_id
+    return (
+        trace, bytes.fromhex(span.span_id), bytes.fromhex(parent) if parent else None, text(span.name), start, end,
+        span.status_code == STATUS_ERROR, resource, encode(body),
+    )  # fmt: skip
+
+
+def attempt_row(span_row: Sequence[Any], attributes: dict[str, Any]) -> tuple[Any, ...] | None:
+    """The row of an attempt, out of that of its span; None for a span that is none, whatever its name."""
+    trace, span_id, _, name, start, end, error, *_ = span_row
+    stage = _STAGE_NUMBERS.get(name)
+    if stage is None or attributes.get(_STAGE) != name:
+        return None
+    number = attributes.get(_ATTEMPT)
+    return (
+        trace, span_id, stage, end - start if end > start else 0, wait_nano(attributes),
+        number if type(number) is int and 0 <= number < 1 << 31 else 0, error, attributes.get(_LOST) is True,
+        label(attributes.get(_OUTCOME)),
+    )  # fmt: skip
+
+
+def link_rows(trace: int, span_id: bytes, targets: Iterable[tuple[str, str]]) -> Iterator[tuple[Any, ...]]:
+    """The rows of a span's links."""
+    for target_trace, target_span in targets:
+        yield trace, span_id, blob(target_trace) or b"", blob(target_span) or b""
 
 
 #: The columns that `span_of` takes, of ``spans s JOIN resources r``, behind the trace's id.
@@ -145,38 +154,32 @@ def summary(trace_id: str, group: Sequence[SpanRecord]) -> tuple[Any, ...]:
     """What a batch adds to the row of a trace, for `UPSERT_TRACE`."""
     root: SpanRecord | None = None
     first = group[0]
-    start, end, errors, email = first.start_unix_nano, first.end_unix_nano, 0, False
+    start, end, errors, email = first.start_unix_nano, 0, 0, False
     for span in group:
         if span.start_unix_nano < start:
             start, first = span.start_unix_nano, span
         if span.end_unix_nano > end:
             end = span.end_unix_nano
-        errors += span.failed
+        if span.status_code == STATUS_ERROR:
+            errors += 1
         if span.parent_span_id is None and root is None:
             root = span
-        email = email or (span.name in _STAGE_NUMBERS and span.attributes.get(_STAGE) == span.name)
+        if not email and span.name in _STAGE_NUMBERS:
+            email = span.attributes.get(_STAGE) == span.name
     top = root or first
-    run_id, workflow, message_id, sender = _first_of(
-        (top, *group), (names.RUN_ID.name, names.WORKFLOW.name, names.EMAIL_MESSAGE_ID.name, names.EMAIL_SENDER.name)
-    )
+    run_id = workflow = message_id = sender = None
+    for span in (top, *group):
+        attributes = span.attributes
+        if attributes:
+            run_id = run_id or attributes.get(_RUN_ID)
+            workflow = workflow or attributes.get(_WORKFLOW)
+            message_id = message_id or attributes.get(_MESSAGE_ID)
+            sender = sender or attributes.get(_SENDER)
     outcome = label(root.attributes.get(_OUTCOME)) if root is not None else None
-    start = moment(start)
+    run_id, start = label(run_id), moment(start)
     return (
         bytes.fromhex(trace_id), text(top.name[:MOST_LABEL]), label(top.resource.get("service.name")) or "",
-        label(top.resource.get("service.version")) or "", start, max(start, moment(end)), len(group), errors, run_id, workflow,
-        outcome, message_id, sender, email or run_id is not None or outcome is not None, root is not None,
+        label(top.resource.get("service.version")) or "", start, max(start, moment(end)), len(group), errors, run_id,
+        label(workflow), outcome, label(message_id), label(sender), email or run_id is not None or outcome is not None,
+        root is not None,
     )  # fmt: skip
-
-
-def _first_of(group: Iterable[SpanRecord], keys: tuple[str, ...]) -> list[str | None]:
-    """The first value of each of these attributes; mostly all are on the root."""
-    found: list[str | None] = [None] * len(keys)
-    missing = list(enumerate(keys))
-    for span in group:
-        attributes = span.attributes
-        for place in [place for place in missing if place[1] in attributes]:
-            found[place[0]] = label(attributes[place[1]])
-            missing.remove(place)
-        if not missing:
-            break
-    return found

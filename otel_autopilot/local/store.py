@@ -14,6 +14,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from otel_autopilot.local.points import write_points
 from otel_autopilot.local.retention import STEP, erase_oldest
 from otel_autopilot.local.schema import migrate
 from otel_autopilot.local.summary import TraceSummary
-from otel_autopilot.local.values import encode, text
+from otel_autopilot.local.values import encode
 from otel_autopilot.telemetry.names import STAGES
 
 #: How long a writer waits for another process, in seconds.
@@ -203,14 +204,12 @@ class TraceStore:
             trace, count = connection.execute(rows.UPSERT_TRACE, rows.summary(trace_id, group)).fetchone()
             new += count == len(group)
             for span in group:
-                row = self._row(connection, trace, span)
+                row = rows.span_row(trace, span, self._resource(connection, span.resource))
                 stored.append(row)
-                if span.name in STAGES and (
-                    attempt := rows.attempt(trace, row[1], span.name, row[4], row[5], span.failed, span.attributes)
-                ):
+                if span.name in STAGES and (attempt := rows.attempt_row(row, span.attributes)):
                     attempts.append(attempt)
                 if span.links:
-                    links += rows.links(trace, row[1], [(link.trace_id, link.span_id) for link in span.links])
+                    links += rows.link_rows(trace, row[1], [(link.trace_id, link.span_id) for link in span.links])
         before = connection.total_changes
         connection.executemany(rows.INSERT_SPAN, stored)
         inserted = connection.total_changes - before
@@ -231,20 +230,12 @@ class TraceStore:
         connection.execute(rows.UPSERT_TRACE, rows.summary(trace_id, spans)).fetchone()
         connection.execute("UPDATE traces SET number = ? WHERE trace_id = ?", (trace, key))
         for span in spans:
-            span_id = bytes.fromhex(span.span_id)
-            attempt = rows.attempt(
-                trace, span_id, span.name, span.start_unix_nano, span.end_unix_nano, span.failed, span.attributes
-            )
+            row = rows.span_row(trace, span, 0)
+            attempt = rows.attempt_row(row, span.attributes)
             if attempt is not None:
                 connection.execute(rows.INSERT_ATTEMPT, attempt)
             targets = [(link.trace_id, link.span_id) for link in span.links]
-            connection.executemany(rows.INSERT_LINK, rows.links(trace, span_id, targets))
-
-    def _row(self, connection: sqlite3.Connection, trace: int, span: SpanRecord) -> tuple[Any, ...]:
-        return (
-            trace, bytes.fromhex(span.span_id), rows.blob(span.parent_span_id), text(span.name), rows.moment(span.start_unix_nano),
-            rows.moment(span.end_unix_nano), span.failed, self._resource(connection, span.resource), rows.span_body(span),
-        )  # fmt: skip
+            connection.executemany(rows.INSERT_LINK, rows.link_rows(trace, row[1], targets))
 
     def _resource(self, connection: sqlite3.Connection, attributes: dict[str, Any]) -> int:
         fast = str(attributes.get("service.instance.id")), len(attributes)
@@ -298,15 +289,15 @@ class TraceStore:
         where = "email >= ? AND (? IS NULL OR outcome = ?)"
         with self._lock:
             connection = self._own()
-            found = connection.execute(
-                "SELECT number, trace_id, name, service, start_unix_nano, end_unix_nano, spans, errors, run_id, workflow, outcome "  # noqa: S608
+            found: list[tuple[Any, ...]] = connection.execute(
+                "SELECT number, lower(hex(trace_id)), name, service, start_unix_nano, end_unix_nano, spans, errors, run_id, workflow, outcome "  # noqa: S608
                 f"FROM traces WHERE {where} ORDER BY start_unix_nano DESC, number DESC LIMIT ?",  # nosec B608
                 (int(emails), outcome, outcome, limit),
             ).fetchall()
             worked = [dict(connection.execute(_WORKED, (row[0],)).fetchall()) for row in found]
         return [
-            TraceSummary(trace_id.hex(), *told, {STAGES[stage]: nano / 1e9 for stage, nano in work.items()})
-            for (_, trace_id, *told), work in zip(found, worked, strict=True)
+            replace(TraceSummary(*row[1:]), stages={STAGES[stage]: nano / 1e9 for stage, nano in work.items()})
+            for row, work in zip(found, worked, strict=True)
         ]
 
     def span_count(self) -> int:

@@ -25,13 +25,12 @@ CREATE INDEX traces_message ON traces (message_id) WHERE message_id IS NOT NULL;
 CREATE INDEX traces_sender ON traces (sender, start_unix_nano DESC) WHERE sender IS NOT NULL;
 """
 
-#: The attempts at stages: what the breakdown of a day reads, without touching spans. ``stage`` is its place in
-#: `telemetry.names.STAGES`; ``wait_nano`` is null where it isn't known.
+#: The attempts at stages: what the breakdown of a day reads, without touching spans. They go by the time at which their email
+#: began, so they lie with their trace. ``stage`` is its place in `telemetry.names.STAGES`; ``wait_nano`` is null where it isn't known.
 ATTEMPTS = """
 CREATE TABLE attempts (
-    trace INTEGER NOT NULL, span_id BLOB NOT NULL, stage INTEGER NOT NULL, start_unix_nano INTEGER NOT NULL,
-    duration_nano INTEGER NOT NULL, wait_nano INTEGER, attempt INTEGER NOT NULL, error INTEGER NOT NULL, lost INTEGER NOT NULL,
-    outcome TEXT, PRIMARY KEY (trace, span_id)
+    trace INTEGER NOT NULL, span_id BLOB NOT NULL, stage INTEGER NOT NULL, duration_nano INTEGER NOT NULL, wait_nano INTEGER,
+    attempt INTEGER NOT NULL, error INTEGER NOT NULL, lost INTEGER NOT NULL, outcome TEXT, PRIMARY KEY (trace, span_id)
 ) WITHOUT ROWID;
 """
 

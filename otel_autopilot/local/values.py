@@ -109,6 +109,8 @@ def text(value: str | None) -> str:
     """Text that SQLite takes: lone surrogates become question marks."""
     if not value:
         return ""
+    if value.isascii():
+        return str(value)
     try:
         value.encode()
     except UnicodeEncodeError:

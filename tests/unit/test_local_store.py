@@ -193,7 +193,7 @@ def test_version_3_migrates_with_its_attempts_links_logs_and_counts(tmp_path: Pa
     assert store.latest()[0].stages == {"email": 1e-7}
     store.close()
     with closing(sqlite3.connect(path)) as migrated, closing(sqlite3.connect(tmp_path / "new.db")) as new:
-        assert migrated.execute("SELECT * FROM attempts").fetchall() == [(7, b"e" * 8, 0, 0, 100, 1_500_000_000, 2, 1, 0, None)]
+        assert migrated.execute("SELECT * FROM attempts").fetchall() == [(7, b"e" * 8, 0, 100, 1_500_000_000, 2, 1, 0, None)]
         assert migrated.execute("SELECT * FROM links").fetchall() == [(7, b"e" * 8, b"\xab" * 16, b"\xcd" * 8)]
         assert migrated.execute("SELECT version, email, start_unix_nano FROM traces").fetchall() == [("1.2", 1, 0)]
         assert migrated.execute("SELECT traces, spans, logs, points FROM totals").fetchall() == [(1, 3, 1, 0)]
