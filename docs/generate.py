@@ -7,12 +7,12 @@ import re
 import sys
 from pathlib import Path
 
-import yaml
 from opentelemetry import semconv
 
 from otel_autopilot.settings import OTEL_VARIABLES, Settings
 from otel_autopilot.telemetry import names
 from otel_autopilot.telemetry.buckets import DURATION_BOUNDS
+from otel_autopilot.telemetry.personal_names import PERSONAL_NAMES, is_personal
 from otel_autopilot.workflow import outcomes
 
 ROOT = Path(__file__).parents[1]
@@ -101,6 +101,15 @@ def duration_bounds() -> str:
     return f"# Written by `make generated` from otel_autopilot/telemetry/buckets.py: change them there.\n[{bounds}]\n"
 
 
+def personal_keys() -> str:
+    """Names of attributes that are personal, as the Collector's redaction takes them."""
+    lines = [
+        "# Names of attributes that hold personal data, as RE2 expressions. ($$ is a dollar sign.)",
+        "# Written by `make generated` from otel_autopilot/telemetry/personal_names.py: change them there.",
+    ]
+    return "\n".join([*lines, *(f"- '{expression.replace('$', '$$')}'" for expression in PERSONAL_NAMES)]) + "\n"
+
+
 def known_keys() -> str:
     """Names of attributes that are ours or the semantic conventions', without those that are personal by their name."""
     ours = {attribute.name for item in (*names.SPANS, *names.METRICS) for attribute in item.attributes}
@@ -111,9 +120,7 @@ def known_keys() -> str:
         for file in sorted(folder.glob("*_attributes.py"))
         for value in re.findall(r'^[A-Z0-9_]+: Final = "([a-z0-9_.]+)"$', file.read_text(), re.MULTILINE)
     }
-    expressions = yaml.safe_load((ROOT / "collector/fragments/personal_keys.yaml").read_text())
-    personal = [re.compile(expression.replace("$$", "$")) for expression in expressions]
-    keys = sorted(key for key in ours | theirs if "." in key and (key in ours or not any(item.search(key) for item in personal)))
+    keys = sorted(key for key in ours | theirs if "." in key and (key in ours or not is_personal(key)))
     lines = [
         "# Written by `make generated` from the semantic conventions and otel_autopilot/telemetry/names.py: change nothing here."
     ]
@@ -131,6 +138,7 @@ GENERATED = {
     "docs/outcomes.md": outcomes.as_markdown,
     "collector/fragments/duration_bounds.yaml": duration_bounds,
     "collector/fragments/known_keys.yaml": known_keys,
+    "collector/fragments/personal_keys.yaml": personal_keys,
 }
 
 
