@@ -1,0 +1,126 @@
+"""OTLP's messages as what the store holds, and what of them can't be kept.
+
+What is wrong in one span, record or point refuses that one alone. Values that a later version of OTLP may add (kinds of spans,
+severities, kinds of values) degrade to "unspecified" and nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from otel_autopilot.local.model import EventRecord, LinkRecord, LogRecordRow, Scope, SpanRecord
+from otel_autopilot.local.receiver.attributes import any_value, attributes
+
+#: SQLite's largest integer, and OTLP's times are unsigned.
+LATEST_UNIX_NANO = (1 << 63) - 1
+HIGHEST_SEVERITY = 24
+
+_KINDS = {number: f"SPAN_KIND_{name}" for number, name in enumerate(("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"))}  # fmt: skip
+_STATUS = {0: "STATUS_CODE_UNSET", 1: "STATUS_CODE_OK", 2: "STATUS_CODE_ERROR"}
+_NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
+
+Item = TypeVar("Item")
+
+
+class Unfit(Exception):
+    """One item can't be kept; the message says why, in words that don't depend on what came."""
+
+
+@dataclass
+class Decoded(Generic[Item]):
+    """What a request held."""
+
+    items: list[Item] = field(default_factory=list)
+    rejected: Counter[str] = field(default_factory=Counter)
+    """How many couldn't be kept, by reason."""
+
+
+def spans(request: ExportTraceServiceRequest) -> Decoded[SpanRecord]:
+    """The spans of a request. Needs a valid trace id and span id, and times within int64."""
+    decoded: Decoded[SpanRecord] = Decoded()
+    for of_resource in request.resource_spans:
+        resource = attributes(of_resource.resource.attributes)
+        for of_scope in of_resource.scope_spans:
+            scope = _scope(of_scope.scope)
+            for span in of_scope.spans:
+                try:
+                    decoded.items.append(_span(span, resource, scope))
+                except Unfit as why:
+                    decoded.rejected[str(why)] += 1
+    return decoded
+
+
+def _span(span: Span, resource: dict[str, Any], scope: Scope) -> SpanRecord:
+    trace_id, span_id, parent_id = span.trace_id, span.span_id, span.parent_span_id
+    if len(trace_id) != 16 or trace_id == _NO_TRACE:
+        raise Unfit("trace id")
+    if len(span_id) != 8 or span_id == _NO_SPAN:
+        raise Unfit("span id")
+    if parent_id and len(parent_id) != 8:
+        raise Unfit("parent span id")
+    start, end = span.start_time_unix_nano, span.end_time_unix_nano
+    if start > LATEST_UNIX_NANO or end > LATEST_UNIX_NANO:
+        raise Unfit("time")
+    code, message = "STATUS_CODE_UNSET", ""
+    if span.HasField("status"):
+        status = span.status
+        code, message = _STATUS.get(status.code, code), status.message
+    return SpanRecord(
+        trace_id.hex(), span_id.hex(), parent_id.hex() if parent_id and parent_id != _NO_SPAN else None, span.name,
+        _KINDS.get(span.kind, "SPAN_KIND_UNSPECIFIED"), start, end or start, code, message, attributes(span.attributes),
+        tuple(_events(span.events)), tuple(_links(span.links)), resource, scope,
+    )  # fmt: skip
+
+
+def _events(events: Iterable[Span.Event]) -> Iterator[EventRecord]:
+    for event in events:
+        if event.time_unix_nano > LATEST_UNIX_NANO:
+            raise Unfit("time")
+        yield EventRecord(event.name, event.time_unix_nano, attributes(event.attributes))
+
+
+def _links(links: Iterable[Span.Link]) -> Iterator[LinkRecord]:
+    for link in links:
+        if len(link.trace_id) != 16 or len(link.span_id) != 8:
+            raise Unfit("link")
+        yield LinkRecord(link.trace_id.hex(), link.span_id.hex(), attributes(link.attributes))
+
+
+def _scope(scope: InstrumentationScope) -> Scope:
+    return Scope(scope.name, scope.version, attributes(scope.attributes))
+
+
+def logs(request: ExportLogsServiceRequest) -> Decoded[LogRecordRow]:
+    """The log records of a request. Ids that are none are left out: a record counts without them too."""
+    decoded: Decoded[LogRecordRow] = Decoded()
+    for of_resource in request.resource_logs:
+        resource = attributes(of_resource.resource.attributes)
+        for of_scope in of_resource.scope_logs:
+            scope = _scope(of_scope.scope)
+            for record in of_scope.log_records:
+                moment = record.time_unix_nano or record.observed_time_unix_nano
+                if moment > LATEST_UNIX_NANO:
+                    decoded.rejected["time"] += 1
+                    continue
+                severity = record.severity_number
+                decoded.items.append(
+                    LogRecordRow(
+                        moment, severity if 0 <= severity <= HIGHEST_SEVERITY else 0, record.severity_text,
+                        any_value(record.body), identity(record.trace_id, 16), identity(record.span_id, 8), record.event_name,
+                        attributes(record.attributes), resource, scope,
+                    )
+                )  # fmt: skip
+    return decoded
+
+
+def identity(value: bytes, length: int) -> str | None:
+    """An id as hexadecimal digits; None when it is empty, all zeros or of another length."""
+    return value.hex() if len(value) == length and any(value) else None
