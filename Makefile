@@ -49,6 +49,14 @@ generated: $(VENV)/.dev ## Write the documents that come from code
 check-generated: $(VENV)/.dev ## Fail when a generated document is out of date
 	$(BIN)/python docs/generate.py --check
 
+.PHONY: vendor
+vendor: $(VENV)/.dev ## Fetch what the viewer takes from others (needs npm)
+	$(BIN)/python docs/vendor.py
+
+.PHONY: check-vendor
+check-vendor: $(VENV)/.dev ## Fail when that differs from what vendor.toml names
+	$(BIN)/python docs/vendor.py --check
+
 .PHONY: stack
 stack: $(VENV)/.all ## Build the Collector, Jaeger and Prometheus into the cache (needs Go; about twenty minutes, once)
 	@$(BIN)/python -m otel_autopilot.stack.build
