@@ -23,6 +23,8 @@
     │   ├── EngineLocked       another process runs on the same data
     │   └── SchemaError        stored data has a version this release can't read
     ├── StoreError             the embedded trace store can't be used
+    ├── QueryError             a parameter of a query is wrong, or what it names isn't stored (exit code 2)
+    │   └── NotStored          there is no trace or span by that id
     └── StackError             the local backends can't be started, watched or stopped
         ├── BuildError         a backend can't be built: a tool is missing, or the build failed
         └── PortBusy           another program has a port that a backend needs
@@ -139,6 +141,19 @@ class SchemaError(EngineError):
 
 class StoreError(AutopilotError):
     """The embedded trace store can't be used."""
+
+
+class QueryError(AutopilotError):
+    """A parameter of a query can't be taken; ``parameter`` is its name."""
+
+    def __init__(self, parameter: str, expected: str, got: object) -> None:
+        shown = repr(got)
+        super().__init__(f"{parameter}: expected {expected}, got {shown if len(shown) <= 100 else shown[:99] + '…'}")
+        self.parameter = parameter
+
+
+class NotStored(QueryError):
+    """There is nothing in the store by that id."""
 
 
 class StackError(AutopilotError):

@@ -10,6 +10,7 @@ from typing import Literal
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
+from otel_autopilot.local.facts import facts_of
 from otel_autopilot.local.model import LogRecordRow, SpanRecord
 from otel_autopilot.local.tree import STAGES, Node, Tree, build_tree
 
@@ -24,14 +25,6 @@ COLOURS = {
     "delivery": ("bright_green", "green"),
     "": ("bright_white", "cyan"),
 }
-#: Attributes that a reader wants beside a bar, and what to call them.
-_SHOWN = {
-    "autopilot.email.size": ("", "bytes"), "autopilot.email.attachments": ("", "attachments"), "autopilot.email.rule": ("rule ", ""),
-    "autopilot.document.kind": ("", ""), "autopilot.document.pages": ("", "pages"), "autopilot.document.characters": ("", "characters"),
-    "autopilot.digest.method": ("", ""), "autopilot.digest.key_points": ("", "points"),
-    "autopilot.delivery.target": ("", ""), "autopilot.delivery.outcome": ("", ""), "autopilot.smtp.response.status_code": ("SMTP ", ""),
-    "http.response.status_code": ("HTTP ", ""), "autopilot.delivery.try": ("try ", ""),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -229,15 +222,7 @@ def _place(node: Node, tree: Tree, columns: _Columns) -> Literal["after", "befor
 
 
 def _facts(node: Node) -> str:
-    if node.folded > 1 or node.depth == 0:
-        return ""
-    told = []
-    for key, (before, after) in _SHOWN.items():
-        value = node.span.attributes.get(key)
-        if value not in (None, "", 0, "default"):
-            shown = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) and after else str(value)
-            told.append(f"{before}{shown}{' ' + (after.removesuffix('s') if value == 1 else after) if after else ''}")
-    return ", ".join(told)
+    return "" if node.folded > 1 or node.depth == 0 else facts_of(node.span.attributes)
 
 
 def _below(node: Node, tree: Tree, columns: _Columns, glyphs: Glyphs) -> list[Text]:

@@ -1,0 +1,242 @@
+"""The series of one metric over time, grouped, in even steps: what charts are drawn from."""
+
+from __future__ import annotations
+
+import json
+import math
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from otel_autopilot.local.queries.increases import COUNT, DELTA, SUM, VALUE, Amount, Increase, Point, increases
+from otel_autopilot.local.queries.parameters import TimeRange
+from otel_autopilot.local.queries.quantiles import quantile
+from otel_autopilot.local.values import decode
+
+#: Series of one metric that are read at most, the newest of them.
+MOST_SERIES = 500
+#: Points of one series in a step from which on only the last of each step is read.
+_THIN_ABOVE = 4
+#: Where a series says something less often than once a step, what it said last holds for so many of its own intervals.
+_HOLDS = 2.5
+
+Labels = tuple[str | None, ...]
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Even steps over a range; they begin at multiples of their length, so that the same moment is in the same step next time."""
+
+    first: int
+    length: int
+    count: int
+
+    @classmethod
+    def over(cls, within: TimeRange, most: int) -> Steps:
+        """At most ``most`` whole steps and a part of one."""
+        length = max(1, -(-within.length // most))
+        first = within.first // length * length
+        return cls(first, length, (within.last - first) // length + 1)
+
+    @property
+    def times(self) -> list[int]:
+        """When each begins."""
+        return [self.first + index * self.length for index in range(self.count)]
+
+    @property
+    def end(self) -> int:
+        """When the last one ends."""
+        return self.first + self.count * self.length
+
+    def of(self, begin: int, end: int) -> range:
+        """The steps that lie at least in part between two moments."""
+        return range(max(0, (begin - self.first) // self.length), min(self.count, (end - 1 - self.first) // self.length + 1))
+
+    def part(self, index: int, begin: int, end: int) -> int:
+        """How much of a step lies between two moments."""
+        start = self.first + index * self.length
+        return max(0, min(end, start + self.length) - max(begin, start))
+
+
+@dataclass(frozen=True)
+class Series:
+    """One series of a metric."""
+
+    id: int
+    type: str
+    temporality: str
+    monotonic: bool
+    attributes: Mapping[str, Any]
+    resource: Mapping[str, Any]
+
+    @property
+    def counts(self) -> bool:
+        """Whether it counts what happens, so that a rate says something."""
+        return self.type in ("histogram", "exponential_histogram") or (self.type == "sum" and self.monotonic)
+
+    def label(self, key: str) -> str | None:
+        """An attribute of the point or of its resource, as text."""
+        value = self.attributes.get(key, self.resource.get(key))
+        return None if value is None else value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+@dataclass
+class Chart:
+    """Some series of one metric as one line."""
+
+    labels: Labels
+    told: dict[int, Amount] = field(default_factory=dict)
+    """By step: what was counted in it, or for the rest the sum of the values."""
+    speaking: dict[int, int] = field(default_factory=dict)
+    """By step: how many series say something about it."""
+
+
+@dataclass
+class Charts:
+    """The lines of a metric."""
+
+    steps: Steps
+    charts: dict[Labels, Chart]
+    begin: int = 0
+    end: int = 0
+    """From when to when anything was counted."""
+    exemplars: list[tuple[Labels, dict[str, Any]]] = field(default_factory=list)
+
+    def seconds(self, index: int) -> float:
+        """For how much of a step it is known what was counted."""
+        return self.steps.part(index, self.begin, self.end) / 1e9
+
+    def rates(self, chart: Chart, key: str = VALUE) -> list[float | None]:
+        """What was counted a second."""
+        return [
+            None if index not in chart.told or not self.seconds(index) else finite(chart.told[index].get(key, 0.0) / self.seconds(index))
+            for index in range(self.steps.count)
+        ]  # fmt: skip
+
+    def sums(self, chart: Chart) -> list[float | None]:
+        """The values of the series together."""
+        return [finite(chart.told[index][VALUE]) if index in chart.told else None for index in range(self.steps.count)]
+
+    def means(self, chart: Chart) -> list[float | None]:
+        """The mean of the values: of what was recorded in a histogram, of the series of a gauge."""
+        found: list[float | None] = []
+        for index in range(self.steps.count):
+            amount = chart.told.get(index, {})
+            count = amount.get(COUNT, 0.0) if COUNT in amount else chart.speaking.get(index, 0)
+            found.append(finite(amount.get(SUM, amount.get(VALUE, 0.0)) / count) if count > 0 else None)
+        return found
+
+    def quantiles(self, chart: Chart, share: float) -> list[float | None]:
+        """A quantile of what was recorded in histograms."""
+        return [
+            finite(quantile({key: count for key, count in chart.told[index].items() if isinstance(key, tuple)}, share))
+            if index in chart.told else None
+            for index in range(self.steps.count)
+        ]  # fmt: skip
+
+
+def finite(value: float | None) -> float | None:
+    """The value, None where JSON has no number for it."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def series_named(connection: sqlite3.Connection, name: str) -> list[Series]:
+    """The series of a metric, the newest first."""
+    found = connection.execute(
+        "SELECT s.id, s.type, s.temporality, s.monotonic, s.attributes, r.attributes FROM series s JOIN resources r ON r.id = s.resource "
+        "WHERE s.name = ? ORDER BY s.id DESC",
+        (name,),
+    )
+    return [
+        Series(number, kind, temporality, bool(monotonic), decode(attributes), decode(resource))
+        for number, kind, temporality, monotonic, attributes, resource in found
+    ]
+
+
+def charts(connection: sqlite3.Connection, series: Iterable[Series], by: Sequence[str], steps: Steps, within: TimeRange) -> Charts:
+    """The series as lines, one for each set of values of the keys ``by``."""
+    found = Charts(steps, {})
+    for one in series:
+        labels = tuple(one.label(key) for key in by)
+        points = _points(connection, one, steps, within)
+        if not points:
+            continue
+        chart = found.charts.setdefault(labels, Chart(labels))
+        if one.counts:
+            for increase in increases(points, one.temporality):
+                _spread(found, chart, increase)
+        elif one.temporality == DELTA:
+            for point in points:
+                for index in steps.of(point.time, point.time + 1):
+                    _add(chart, index, {VALUE: float(point.value or 0)}, 1.0)
+        else:
+            _hold(chart, points, steps)
+        for point in points:
+            if point.exemplars:
+                found.exemplars += [(labels, exemplar) for exemplar in decode(point.exemplars) if isinstance(exemplar, dict)]
+    return found
+
+
+def speaking_within(connection: sqlite3.Connection, series: Iterable[Series], within: TimeRange) -> Iterator[Series]:
+    """Those of the series that have a point in the range."""
+    for one in series:
+        has = "SELECT 1 FROM points WHERE series = ? AND time_unix_nano BETWEEN ? AND ? LIMIT 1"
+        if connection.execute(has, (one.id, within.first, within.last)).fetchone():
+            yield one
+
+
+def _points(connection: sqlite3.Connection, series: Series, steps: Steps, within: TimeRange) -> list[Point]:
+    columns = "time_unix_nano, start_unix_nano, value, distribution, exemplars"
+    where, values = "series = ? AND time_unix_nano BETWEEN ? AND ?", [series.id, within.first, within.last]
+    (count,) = connection.execute(f"SELECT count(*) FROM points WHERE {where}", values).fetchone()  # noqa: S608  # nosec B608
+    if not count:
+        return []
+    thinned = where
+    if count > _THIN_ABOVE * steps.count and series.temporality != DELTA:
+        thinned = f"series = ? AND time_unix_nano IN (SELECT max(time_unix_nano) FROM points WHERE {where} GROUP BY time_unix_nano / ?, start_unix_nano)"  # noqa: S608  # nosec B608
+        values = [series.id, *values, steps.length]
+    found = connection.execute(f"SELECT {columns} FROM points WHERE {thinned} ORDER BY time_unix_nano", values).fetchall()  # noqa: S608  # nosec B608
+    before = connection.execute(
+        f"SELECT {columns} FROM points WHERE series = ? AND time_unix_nano < ? ORDER BY time_unix_nano DESC LIMIT 1",  # noqa: S608  # nosec B608
+        (series.id, within.first),
+    ).fetchall()
+    return [
+        Point(time, start, value, decode(distribution), exemplars) for time, start, value, distribution, exemplars in before + found
+    ]
+
+
+def _spread(found: Charts, chart: Chart, increase: Increase) -> None:
+    """What was counted between two points, evenly over the steps between them."""
+    begin, end = increase.begin, increase.end
+    if end <= found.steps.first or begin >= found.steps.end:
+        return
+    found.begin = min(begin, found.begin) if found.end else begin
+    found.end = max(end, found.end)
+    for index in found.steps.of(begin, end):
+        _add(chart, index, increase.amount, found.steps.part(index, begin, end) / (end - begin))
+
+
+def _add(chart: Chart, index: int, amount: Amount, share: float) -> None:
+    into = chart.told.setdefault(index, {})
+    for key, value in amount.items():
+        if value or key in (VALUE, COUNT, SUM):
+            into[key] = into.get(key, 0.0) + value * share
+
+
+def _hold(chart: Chart, points: Sequence[Point], steps: Steps) -> None:
+    """The last value of each step; between points that come less often than steps the one before holds on for a while."""
+    said = [point for point in points if point.value is not None]
+    gaps = sorted(later.time - earlier.time for earlier, later in pairwise(said))
+    holds = int(_HOLDS * gaps[len(gaps) // 2]) if gaps else 0
+    last: dict[int, float] = {}
+    for index, point in enumerate(said):
+        until = point.time + 1
+        if index + 1 < len(said):
+            until = max(until, min(said[index + 1].time, point.time + holds))
+        for step in steps.of(point.time, until):
+            last[step] = float(point.value or 0)
+    for step, value in last.items():
+        _add(chart, step, {VALUE: value}, 1.0)
+        chart.speaking[step] = chart.speaking.get(step, 0) + 1
