@@ -13,7 +13,8 @@ from typing import Annotated
 import typer
 
 from otel_autopilot import __version__
-from otel_autopilot.errors import AutopilotError, CollectorError, SettingsError, SourceError, StoreError
+from otel_autopilot.cli.query import add_commands as add_queries
+from otel_autopilot.errors import AutopilotError, CollectorError, QueryError, SettingsError, SourceError, StoreError
 
 app = typer.Typer(
     name="otel-autopilot",
@@ -33,6 +34,14 @@ stack_app = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.add_typer(stack_app)
+query_app = typer.Typer(
+    name="query",
+    help="Ask the embedded store what the viewer asks it: tables for people, --json for scripts.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+)
+add_queries(query_app)
+app.add_typer(query_app)
 
 Collector = Annotated[
     str | None,
@@ -167,6 +176,43 @@ def serve(
     )
 
 
+@app.command(epilog="Example: `otel-autopilot view --open`, and send OTLP to 127.0.0.1:4317")
+def view(
+    port: Annotated[int | None, typer.Option("--port", min=0, max=65535, help="Port of the viewer [8026].")] = None,
+    otlp_grpc_port: Annotated[
+        int | None, typer.Option("--otlp-grpc-port", min=0, max=65535, help="Where OTLP is taken by gRPC [4317].")
+    ] = None,
+    otlp_http_port: Annotated[
+        int | None, typer.Option("--otlp-http-port", min=0, max=65535, help="Where OTLP is taken by HTTP [4318].")
+    ] = None,
+    jaeger: Annotated[str | None, typer.Option("--jaeger", metavar="URL", help="Jaeger to link to from each trace.")] = None,
+    open_browser: Annotated[bool, typer.Option("--open", help="Open it in a browser.")] = False,
+    ready_file: Annotated[
+        Path | None, typer.Option("--ready-file", metavar="FILE", help="Write the ports and the pid there, as JSON, once ready.")
+    ] = None,
+) -> None:
+    """Show the embedded store in a browser, and take OTLP into it, until SIGTERM or Ctrl-C.
+
+    Beside `serve`, which does both too, it shares the store. A port of 0 takes a free one.
+    """
+    from otel_autopilot.cli.view import view as run_view
+
+    raise typer.Exit(
+        run_view(
+            port=port, grpc_port=otlp_grpc_port, http_port=otlp_http_port, jaeger=jaeger, open_browser=open_browser,
+            ready_file=ready_file,
+        )
+    )  # fmt: skip
+
+
+@app.command(epilog="Example: `otel-autopilot mcp`, as the command of a server in an assistant's settings")
+def mcp() -> None:
+    """Answer assistants over the Model Context Protocol (stdio): the questions of `query` as read-only tools."""
+    from otel_autopilot.cli.mcp import mcp as run_mcp
+
+    raise typer.Exit(run_mcp())
+
+
 @app.command(epilog="Example: `otel-autopilot erase '<id@example.org>'`")
 def erase(
     key: Annotated[str, typer.Argument(metavar="RUN|MESSAGE-ID|ADDRESS", help="A run id, a Message-ID or a sender's address.")],
@@ -276,7 +322,7 @@ def run() -> None:
             stream.reconfigure(errors="replace")  # a locale without the characters of a digest must not end the command
     try:
         app()
-    except (CollectorError, SettingsError, SourceError, StoreError) as error:
+    except (CollectorError, QueryError, SettingsError, SourceError, StoreError) as error:
         sys.stderr.write(f"otel-autopilot: {error}\n")
         raise SystemExit(2) from error
     except AutopilotError as error:

@@ -74,6 +74,7 @@ def serve(
 async def _serve(
     settings: Settings, telemetry: Telemetry | None, executor_id: str, ready_file: Path | None, leave: Callable[[], None]
 ) -> int:
+    from otel_autopilot.local.viewer.receiving import told
     from otel_autopilot.service.application import Application, write_ready_file
 
     stop = asyncio.Event()
@@ -83,7 +84,7 @@ async def _serve(
     application = Application(settings, telemetry, executor_id=executor_id)
     await application.start()
     where = f"SMTP {settings.smtp_host}:{application.gateway.port}, API http://{settings.http_host}:{application.http.port}"
-    sys.stderr.write(f"otel-autopilot serves: {where} (Ctrl-C stops)\n")
+    sys.stderr.write(f"otel-autopilot serves: {where}, viewer at /view/ (Ctrl-C stops)\n{told(settings, application.receiver)}\n")
     if ready_file is not None:
         write_ready_file(ready_file, application)
     await stop.wait()

@@ -10,15 +10,14 @@ from typing import Any
 os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", "http")
 
 from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.trace import Span
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.types import Receive, Scope, Send
 
 from otel_autopilot import __version__
-from otel_autopilot.errors import EngineError
+from otel_autopilot.local.viewer.app import include_viewer
+from otel_autopilot.local.viewer.source import Source
 from otel_autopilot.pipeline.blobs import BlobStore
 from otel_autopilot.service import emails, health, metrics, runs
 from otel_autopilot.service.ports import EmailEngine
@@ -27,8 +26,8 @@ from otel_autopilot.web import problems
 from otel_autopilot.web.access import AccessPolicy
 from otel_autopilot.web.guard import Guard
 
-#: Paths without spans and request metrics: probes would drown the rest.
-UNTRACED = "/health/.*,/metrics$"
+#: Paths without spans and request metrics: probes, and whoever looks at the traces, would drown the rest.
+UNTRACED = "/health/.*,/metrics$,/view/.*"
 #: Attributes of a server span that a client writes, or that say who it is.
 _CLIENTS_WORDS = {"url.path", "url.query", "url.full", "user_agent.original", "client.address", "network.peer.address"}
 #: Headers that would let anybody choose our trace ids, our sampling and our baggage.
@@ -53,13 +52,19 @@ class Service(FastAPI):
 
 
 def create_app(
-    engine: EmailEngine, settings: Settings, blobs: BlobStore, gateway_alive: Callable[[], bool] | None = None
+    engine: EmailEngine,
+    settings: Settings,
+    blobs: BlobStore,
+    gateway_alive: Callable[[], bool] | None = None,
+    source: Source | None = None,
 ) -> FastAPI:
-    """The API over an engine that has been started; ``gateway_alive`` tells whether the SMTP gateway beside it runs.
+    """The API over an engine that has been started, and the viewer over ``source``.
 
-    Raises SettingsError when the settings would open it to others without a token.
+    ``gateway_alive`` tells whether the SMTP gateway beside it runs. Raises SettingsError when the settings would open it to others
+    without a token.
     """
-    guard = Middleware(Guard, policy=AccessPolicy.from_settings(settings), max_body_bytes=settings.http_max_body_bytes)
+    policy = AccessPolicy.from_settings(settings)
+    guard = Middleware(Guard, policy=policy, max_body_bytes=settings.http_max_body_bytes)
     app = Service(
         title="otel-autopilot",
         version=__version__,
@@ -68,17 +73,13 @@ def create_app(
         # Their pages load scripts of others; the schema is at /openapi.json.
         docs_url=None,
         redoc_url=None,
-        exception_handlers={
-            problems.Problem: problems.on_problem,
-            HTTPException: problems.on_http_error,
-            RequestValidationError: problems.on_invalid,
-            EngineError: problems.on_engine_error,
-        },
+        exception_handlers=problems.HANDLERS,
     )
     app.include_router(emails.router(engine, blobs))
     app.include_router(runs.router(engine))
     app.include_router(health.router(engine, settings.directory, gateway_alive))
     app.include_router(metrics.router())
+    include_viewer(app, policy, source or Source(settings))
     FastAPIInstrumentor.instrument_app(
         app, excluded_urls=UNTRACED, exclude_spans=["receive", "send"], server_request_hook=_without_what_a_client_writes
     )

@@ -15,6 +15,8 @@ from opentelemetry.trace import SpanKind
 from sqlalchemy.exc import SQLAlchemyError
 
 from otel_autopilot.errors import AutopilotError
+from otel_autopilot.local.viewer.receiving import receive
+from otel_autopilot.local.viewer.source import Source
 from otel_autopilot.pipeline.blobs import BlobStore
 from otel_autopilot.pipeline.email.gateway import Gateway, Received
 from otel_autopilot.pipeline.email.watch import watch
@@ -96,7 +98,8 @@ class Application:
         self.gateway = Gateway.from_settings(settings, accept=self._from_gateway)
         await self.gateway.start()
         stack.push_async_callback(self.gateway.stop, settings.drain_seconds)
-        app = create_app(self.engine, settings, blobs, lambda: self.gateway.alive)
+        self.receiver = await receive(settings, stack)
+        app = create_app(self.engine, settings, blobs, lambda: self.gateway.alive, Source(settings, self.receiver))
         self.http = HttpServer(app, settings.http_host, settings.http_port)
         await self.http.start()
         stack.push_async_callback(self.http.stop)
@@ -167,7 +170,10 @@ class Application:
 
 def write_ready_file(path: Path, application: Application) -> None:
     """Tell a script the ports and the pid, whole or not at all."""
-    content: dict[str, Any] = {"pid": os.getpid(), "http_port": application.http.port, "smtp_port": application.gateway.port}
+    content: dict[str, Any] = {
+        "pid": os.getpid(), "http_port": application.http.port, "smtp_port": application.gateway.port,
+        "receiver": application.receiver.where() if application.receiver is not None else None,
+    }  # fmt: skip
     beside = path.with_name(path.name + ".new")
     beside.write_text(json.dumps(content))
     beside.replace(path)

@@ -72,7 +72,7 @@ class Guard:
         scope["state"]["authenticated"] = self._policy.authenticated(authorization)
         path = scope["path"]
         viewing = path.startswith(SESSION_PATHS) and path != SESSION_PATH
-        if viewing or not path.startswith(OPEN_PATHS):
+        if viewing or not (path == "/" or path.startswith(OPEN_PATHS)):
             reading = viewing and scope["method"] in ("GET", "HEAD")
             refusal = self._policy.refusal(
                 host=headers.get("host"), origin=headers.get("origin"), fetch_site=headers.get("sec-fetch-site"),

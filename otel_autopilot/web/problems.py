@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from otel_autopilot.errors import EngineError, StoreError
+
 MEDIA_TYPE = "application/problem+json"
 
 
@@ -79,8 +81,8 @@ async def on_http_error(request: Request, error: Exception) -> Response:
     return problem_response(error.status_code, detail, headers=dict(error.headers or {}))
 
 
-async def on_engine_error(_request: Request, error: Exception) -> Response:
-    """Answer for a run store that can't be used now."""
+async def on_store_error(_request: Request, error: Exception) -> Response:
+    """Answer for a store that can't be used now."""
     return problem_response(503, f"{error}; try again", headers={"Retry-After": "5"})
 
 
@@ -89,6 +91,16 @@ async def on_invalid(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     errors = [{"field": ".".join(map(str, item["loc"])), "message": str(item["msg"])} for item in error.errors()]
     return problem_response(422, "some parameters are wrong: see errors", errors=errors)
+
+
+#: For FastAPI's ``exception_handlers``.
+HANDLERS: dict[int | type[Exception], Any] = {
+    Problem: on_problem,
+    HTTPException: on_http_error,
+    RequestValidationError: on_invalid,
+    EngineError: on_store_error,
+    StoreError: on_store_error,
+}
 
 
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:

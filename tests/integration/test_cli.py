@@ -32,7 +32,8 @@ CHECKER = Path(__file__).parents[3] / "shared" / "tools" / "check_traces.py"
 
 def environment(home: Path, **more: str) -> dict[str, str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "AUTOPILOT_", "XDG_"))}
-    return {**clean, "HOME": str(home), "XDG_DATA_HOME": str(home / "data"), "COLUMNS": "100", **more}
+    free = {"AUTOPILOT_OTLP_GRPC_PORT": "0", "AUTOPILOT_OTLP_HTTP_PORT": "0"}
+    return {**clean, "HOME": str(home), "XDG_DATA_HOME": str(home / "data"), "COLUMNS": "100", **free, **more}
 
 
 def run(home: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:

@@ -28,9 +28,10 @@ def router() -> APIRouter:
     """Routes below ``/view``."""
     routes = APIRouter(include_in_schema=False)
 
+    @routes.get("/")
     @routes.get("/view")
     async def root() -> Response:
-        return RedirectResponse("/view/", 308)
+        return RedirectResponse("/view/")
 
     @routes.get("/view/static/{path:path}")
     async def static(path: str, request: Request) -> Response:
