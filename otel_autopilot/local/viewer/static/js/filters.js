@@ -41,7 +41,18 @@ export function choice({ name, label, any = "any", options = [], facet, change }
       draw(options);
     }, () => {});
   }
-  return { element, show(query) { wanted = query.get(name) ?? ""; draw(options); } };
+  const show = (query) => {
+    wanted = query.get(name) ?? "";
+    draw(options);
+  };
+  return {
+    element, show,
+    /** Other options than before. */
+    options(list, query) {
+      options = list;
+      show(query);
+    },
+  };
 }
 
 /** A switch for a parameter that is "true" or absent. */

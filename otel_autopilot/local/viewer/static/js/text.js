@@ -11,14 +11,9 @@ const MOST_CHARACTERS = 200_000;
 /** Characters that draw nothing, move the cursor or change the direction of what follows. */
 const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/g;
 
-/** The text with unseen characters made visible: control pictures (␛), or the code point in brackets (⟨202E⟩). Newlines and tabs stay. */
+/** The text with unseen characters made visible, as their code point in brackets (⟨1B⟩, ⟨202E⟩). Newlines and tabs stay. */
 export function clean(value) {
-  return String(value).replace(UNSEEN, (character) => {
-    const code = character.codePointAt(0);
-    if (code < 0x20) return String.fromCodePoint(0x2400 + code);
-    if (code === 0x7f) return "\u2421";
-    return `\u27e8${code.toString(16).toUpperCase().padStart(4, "0")}\u27e9`;
-  });
+  return String(value).replace(UNSEEN, (character) => `⟨${character.codePointAt(0).toString(16).toUpperCase().padStart(2, "0")}⟩`);
 }
 
 /** One line of at most `most` characters. */
