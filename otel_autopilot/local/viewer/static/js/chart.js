@@ -74,7 +74,7 @@ export function chart({ signal, height = 220, label, say, sync, zoomed, legend =
       scales: { y: { range: (_, low, high) => [Math.min(0, low ?? 0), (high ?? 0) > 0 ? high * 1.08 : 1] } },
       axes: [
         { ...axis, size: 24, gap: 4, space: 90, values: (_, times) => times.map((time) => tick(time * 1e9, span())) },
-        { ...axis, size: 66, gap: 6, space: 34, values: (_, values) => values.map((value) => speak(value)) },
+        { ...axis, size: 66, gap: 6, space: 26, values: (_, values) => values.map((value) => speak(value)) },
       ],
       series: [{}, ...data.lines.map((one, i) => ({
         label: one.label, stroke: colourOf(one, i), width: 1.6, dash: one.dash, spanGaps: false, points: { show: one.values.filter((value) => value !== null).length < 3, size: 5 }, show: !off.has(one.label),

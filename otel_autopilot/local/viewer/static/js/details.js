@@ -111,5 +111,5 @@ function part(title, number, content, open = true) {
 export function pairs(values) {
   const entries = Object.entries(values ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
   return entries.length > 0 && h("dl", { class: "pairs" }, entries.map(([key, value]) => h("div", null, h("dt", { dir: "auto" }, line(key, 120)),
-    h("dd", { class: typeof value === "string" ? "" : "mono" }, long(plain(value)), h("button", { type: "button", class: "copy", "aria-label": `Copy ${line(key, 60)}`, title: "Copy", on: { click: () => copy(plain(value)) } }, icon("copy"))))));
+    h("dd", null, value === "" ? h("span", { class: "none" }, "empty") : long(plain(value)), h("button", { type: "button", class: "copy", "aria-label": `Copy ${line(key, 60)}`, title: "Copy", on: { click: () => copy(plain(value)) } }, icon("copy"))))));
 }

@@ -7,8 +7,8 @@ import { dragsTime } from "./time-window.js";
 const HEIGHT = 52;
 const AXIS = 4;
 
-/** @param {{view: import("./time-window.js").TimeWindow, signal: AbortSignal}} options */
-export function minimap({ view, signal }) {
+/** @param {{view: import("./time-window.js").TimeWindow, signal: AbortSignal, moved: () => void}} options `moved`: another time was chosen here */
+export function minimap({ view, signal, moved }) {
   const canvas = h("canvas", { "aria-hidden": "true" });
   const left = h("div", { class: "veil left" });
   const right = h("div", { class: "veil right" });
@@ -51,8 +51,15 @@ export function minimap({ view, signal }) {
       marked.style.left = `${(100 * from) / view.length}%`;
       marked.style.width = `${(100 * (to - from)) / view.length}%`;
     },
-    chosen: (from, to) => view.show(from, to),
-    none: (time) => !view.whole && view.show(time - view.span / 2, time + view.span / 2),
+    chosen(from, to) {
+      view.show(from, to);
+      moved();
+    },
+    none(time) {
+      if (view.whole) return;
+      view.show(time - view.span / 2, time + view.span / 2);
+      moved();
+    },
     reset: () => view.reset(),
   });
   view.addEventListener("change", frame);

@@ -28,7 +28,7 @@ export function askForToken() {
     };
     fill(dialog, h("form", { class: "sign-in", on: { submit } },
       h("h2", { id: "sign-in-title" }, "A token, please"),
-      h("p", { id: "token-help", class: "muted" }, "This viewer can be reached from other machines, so it asks who comes. The token is what was printed where ", h("code", null, "otel-autopilot"), " was started."),
+      h("p", { id: "token-help", class: "muted" }, "This viewer can be reached from other machines, so it asks who comes. The token stands in the file that ", h("code", null, "AUTOPILOT_API_TOKEN_FILE"), " names."),
       h("label", { for: "token" }, "Token"), input, wrong, button));
     document.body.append(dialog);
     dialog.showModal();

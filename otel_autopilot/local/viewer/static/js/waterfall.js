@@ -266,6 +266,14 @@ export function waterfall({ view, signal, moved, opened, toggled }) {
 
   return {
     element, select,
+    /** When nothing in sight happens in the time that is shown: go to the first row where something does. */
+    follow() {
+      const happens = (row) => row.type === "span" && model.spans[row.i].depth > 0 && model.spans[row.i].start_ns < view.to && model.spans[row.i].start_ns + model.spans[row.i].duration_ns > view.from && model.spans[row.i].duration_ns <= view.span;
+      const first = Math.floor(scroller.scrollTop / ROW);
+      if (rows.slice(first, first + Math.floor(scroller.clientHeight / ROW)).some(happens)) return;
+      const place = rows.findIndex(happens);
+      if (place >= 0) scroller.scrollTop = Math.max(0, place - 3) * ROW;
+    },
     focus: () => scroller.focus({ preventScroll: true }),
     get current() { return rows[at]?.i ?? 0; },
     /** Show these rows; who was at a span stays there, and so does what is in sight. */

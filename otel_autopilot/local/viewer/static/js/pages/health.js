@@ -41,8 +41,8 @@ export function create({ signal }) {
   function processCard(one) {
     const source = { "this process": "this viewer's own", "left behind": "left behind by a process that ended", reported: "as it reported" }[one.source] ?? one.source;
     return h("section", { class: "card" },
-      h("header", null, h("h2", { class: "one-line" }, line(one.service, 60)), h("span", { class: "muted" }, `${one.pid ? `pid ${one.pid} · ` : ""}${line(one.instance, 8)}`)),
-      h("div", { class: "inside" }, h("p", { class: "muted" }, line(source, 60), ", ", timeElement(one.written_unix_nano, { relative: true })),
+      h("header", null, h("h2", { class: "one-line" }, line(one.service, 60)), h("span", { class: "muted" }, [one.pid && `pid ${one.pid}`, one.instance && line(one.instance, 8)].filter(Boolean).join(" · "))),
+      h("div", { class: "inside" }, h("p", { class: "muted" }, line(source, 60), one.written_unix_nano ? [", ", timeElement(one.written_unix_nano, { relative: true })] : ", now"),
         SIGNALS.filter((name) => one.signals[name]).map((name) => flow(name, one.signals[name])),
         (one.warnings ?? []).map((text) => h("p", { class: "note warn" }, icon("alert"), h("span", null, line(text, 400))))));
   }
@@ -55,7 +55,7 @@ export function create({ signal }) {
       h("div", { class: "flow-head" }, h("strong", null, name), h("span", { class: "number" }, `${count(produced)} produced`), h("span", { class: "number muted" }, `${count(exported)} exported`), waits > 0 && h("span", { class: "outcome warn number" }, `${count(waits)} waiting`),
         lost > 0 && h("span", { class: "outcome failed number" }, `${count(lost)} dropped`), produced > 0 && h("span", { class: fits ? "outcome success" : "outcome failed" }, icon(fits ? "check" : "alert"), fits ? "adds up" : `${counted(Math.abs(produced - known), "is", "are")} unaccounted for`)),
       h("div", { class: "flow-bar", "aria-hidden": "true" }, h("i", { class: "exported", style: { "flex-grow": String(exported) } }), h("i", { class: "waits", style: { "flex-grow": String(waits) } }), lost > 0 && h("i", { class: "dropped", style: { "flex-grow": String(lost) } })),
-      Object.entries(reasons).filter(([, number]) => number > 0).map(([reason, number]) => h("p", { class: "muted" }, `${count(number)} dropped: ${line(reason, 100)}`)));
+      Object.entries(reasons ?? {}).filter(([, number]) => number > 0).map(([reason, number]) => h("p", { class: "muted" }, `${count(number)} dropped: ${line(reason, 100)}`)));
   }
 
   function receiverCard(receiver) {

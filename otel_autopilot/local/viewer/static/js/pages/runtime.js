@@ -19,6 +19,9 @@ const CHARTS = [
   ["Threads", "", [["threads", ""]], count],
 ];
 
+/** Nothing is no bar at all. */
+const some = (value) => value || null;
+
 /** @param {import("../router.js").Context} context @returns {import("../router.js").Page} */
 export function create({ query, signal, setQuery }) {
   const next = asking(signal);
@@ -51,13 +54,13 @@ export function create({ query, signal, setQuery }) {
     cards.hidden = processes.length === 0 && !answer.emails.started.some(Boolean);
     fill(problem, processes.length === 0 && emptyNote("No process told what it uses", h("p", null, "A process that calls ", h("code", null, "configure()"), " reports CPU, memory, I/O and threads by itself; so do ", h("code", null, "serve"), " and the workers. Nothing of that came in this range.")));
     const times = answer.times_unix_nano.map((time) => time / 1e9);
-    const names = processes.map((one) => `${one.service} ${one.pid ?? one.instance.slice(0, 8)}`);
+    const names = processes.map((one) => `${one.service} ${one.pid ?? (one.instance ?? "").slice(0, 8)}`);
     CHARTS.forEach(([, , keys], i) => {
       const lines = processes.flatMap((one, place) => keys.map(([key, more], which) => ({ label: line(names[place] + more, 60), values: one[key] ?? [], dash: which ? [4, 3] : undefined }))).filter((one) => one.values.some((value) => value !== null));
       charts[i].element.closest(".card").hidden = lines.length === 0;
       if (lines.length) charts[i].show({ times, lines }).catch(failed);
     });
-    emails.show({ times, lines: [{ label: "begun", values: answer.emails.started, colour: "email", bars: true }, { label: "of them failed", values: answer.emails.failed, colour: "bad-fill", bars: true }] }).catch(failed);
+    emails.show({ times, lines: [{ label: "begun", values: answer.emails.started.map(some), colour: "email", bars: true }, { label: "of them failed", values: answer.emails.failed.map(some), colour: "bad-fill", bars: true }] }).catch(failed);
     const last = answer.times_unix_nano.at(-1) + answer.step_ns;
     behind.href = `/view/?from=${asTime(answer.from_unix_nano)}&to=${asTime(last)}`;
   }

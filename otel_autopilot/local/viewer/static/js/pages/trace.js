@@ -32,7 +32,7 @@ export function create({ params, query, signal, setQuery, setTitle, memory }) {
   const chosen = () => new URLSearchParams(location.search).get("span");
   const flag = (name) => new URLSearchParams(location.search).get(name) === "true";
 
-  const map = minimap({ view, signal });
+  const map = minimap({ view, signal, moved: () => grid.follow() });
   const grid = waterfall({
     view, signal,
     moved: (i) => chosen() && open(i),
@@ -137,9 +137,8 @@ export function create({ params, query, signal, setQuery, setTitle, memory }) {
         fact(many === 1 ? "Service" : "Services", line(model.services.slice(0, 3).join(", "), 80) + (many > 3 ? ` and ${many - 3} more` : "")),
         trace.version && fact("Version", line(trace.version, 30)),
         fact("Spans", [count(trace.spans), trace.errors > 0 && h("span", { class: "tag bad" }, counted(trace.errors, "error"))]),
-        model.orphans > 0 && fact("Orphans", h("span", { class: "tag warn", title: "Their parents are not in the store" }, count(model.orphans))),
-        linked > 0 && h("div", null, linkList(linked))),
-      stageSummary(trace));
+        model.orphans > 0 && fact("Orphans", h("span", { class: "tag warn", title: "Their parents are not in the store" }, count(model.orphans)))),
+      h("div", { class: "trace-stages" }, stageSummary(trace), linked > 0 && linkList(linked)));
     drawWhy();
     fill(nextError, icon("skip"), "Errors", h("span", { class: "count" }, count(model.errors.length)));
     nextError.hidden = model.errors.length === 0;

@@ -1,0 +1,143 @@
+"""The list: search, filters in the address, the keyboard, comparing two, and a store that grows while it is read."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from playwright.sync_api import Page, expect
+
+from otel_autopilot.local.store import TraceStore
+from tests.browser import scene
+from tests.browser.axe import violations
+from tests.browser.conftest import Viewer
+
+ROWS = ".rows .row"
+
+
+def opened(page: Page, viewer: Viewer, path: str = "") -> None:
+    page.goto(f"{viewer.url}/view/{path}")
+    expect(page.locator(ROWS).first).to_be_visible()
+
+
+def test_a_trace_id_or_a_run_id_in_the_search_opens_its_trace(page: Page, viewer: Viewer) -> None:
+    assert viewer.scene is not None
+    for wanted in (viewer.scene.lost.id, viewer.scene.lost.run):
+        opened(page, viewer)
+        page.keyboard.press("/")
+        page.keyboard.type(wanted)
+        page.keyboard.press("Enter")
+        expect(page).to_have_url(re.compile(rf"/view/traces/{viewer.scene.lost.id}$"))
+
+
+def test_text_in_the_search_filters_the_list_and_nothing_found_can_be_undone(page: Page, viewer: Viewer) -> None:
+    opened(page, viewer)
+    page.keyboard.press("/")
+    page.keyboard.type("scheduled digest nowhere")
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_contain_text("Nothing found")
+    assert violations(page) == []
+    page.locator(".empty").get_by_role("button", name="Clear filters").click()
+    expect(page.locator(ROWS).first).to_be_visible()
+    expect(page).to_have_url(re.compile(r"/view/$"))
+
+
+def test_filters_are_in_the_address_and_come_back_from_it(page: Page, viewer: Viewer) -> None:
+    opened(page, viewer)
+    page.get_by_label("Outcome").select_option("failed")
+    expect(page).to_have_url(re.compile("outcome=failed"))
+    expect(page.locator(f"{ROWS} .outcome.success")).to_have_count(0)
+    page.get_by_label("Duration ≥").fill("1.5 s")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("min_ms=1500"))
+    page.reload()
+    expect(page.get_by_label("Outcome")).to_have_value("failed")
+    expect(page.get_by_label("Duration ≥")).to_have_value("1.50 s")
+    page.go_back()
+    expect(page).not_to_have_url(re.compile("min_ms"))
+    expect(page.get_by_label("Outcome")).to_have_value("failed")
+
+
+def test_a_wrong_duration_is_marked_and_asks_nothing(page: Page, viewer: Viewer) -> None:
+    opened(page, viewer)
+    page.get_by_label("Duration ≥").fill("soon")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Duration ≥")).to_have_attribute("aria-invalid", "true")
+    assert "min_ms" not in page.url
+
+
+def test_rows_are_walked_opened_and_returned_to_by_the_keyboard(page: Page, viewer: Viewer) -> None:
+    opened(page, viewer)
+    for _ in range(4):
+        page.keyboard.press("j")
+    page.keyboard.press("k")
+    third = page.locator(ROWS).nth(2)
+    expect(third).to_be_focused()
+    wanted = third.get_attribute("data-id")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(f"/view/traces/{wanted}"))
+
+
+def test_two_are_selected_and_compared(page: Page, viewer: Viewer) -> None:
+    opened(page, viewer)
+    for key in ("j", "x", "j", "x"):
+        page.keyboard.press(key)
+    expect(page.get_by_role("region", name="Selected traces")).to_contain_text("2 selected")
+    assert violations(page) == []
+    page.keyboard.press("c")
+    expect(page.locator("table.diff tbody tr").first).to_be_visible()
+    assert violations(page) == []
+    page.get_by_role("button", name="Swap").click()
+    expect(page.locator("table.diff tbody tr").first).to_be_visible()
+
+
+def test_more_rows_come_with_scrolling_and_stay_when_coming_back(page: Page, viewer: Viewer) -> None:
+    opened(page, viewer)
+    first = page.locator(ROWS).count()
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    page.wait_for_function(f"document.querySelectorAll('{ROWS}').length > {first}")
+    many, place = page.locator(ROWS).count(), page.locator(ROWS).nth(first - 5)
+    place.scroll_into_view_if_needed()
+    top = page.evaluate("scrollY")
+    wanted = place.get_attribute("data-id")
+    place.click()
+    expect(page.locator(".wf-row").first).to_be_visible()
+    page.go_back()
+    expect(page.locator(f'.row[data-id="{wanted}"]')).to_be_in_viewport()
+    assert page.locator(ROWS).count() >= many
+    assert abs(page.evaluate("scrollY") - top) < 100
+
+
+def test_a_new_email_shows_by_itself_and_moves_nothing_that_is_read(page: Page, fresh_viewer: Viewer) -> None:
+    page.goto(f"{fresh_viewer.url}/view/")
+    expect(page.locator("main")).to_contain_text("otel-autopilot demo")
+    store = TraceStore.open(fresh_viewer.store)
+    now = time.time_ns()
+    old = [scene.email(10 + number, now - (60 + number) * scene.SECOND) for number in range(60)]
+    store.add_spans([span for trace in old for span in trace.spans])
+    expect(page.locator(ROWS).first).to_be_visible()
+    read = page.locator(f'.row[data-id="{old[30].id}"]')
+    read.scroll_into_view_if_needed()
+    page.evaluate("scrollBy(0, 200)")
+    before = read.bounding_box()
+    fresh = scene.email(1, time.time_ns() - scene.SECOND)
+    store.add_spans(fresh.spans)
+    expect(page.locator(f'.row[data-id="{fresh.id}"]')).to_have_count(1)
+    after = read.bounding_box()
+    store.close()
+    assert before is not None
+    assert after is not None
+    assert abs(before["y"] - after["y"]) < 3
+
+
+def test_a_paused_page_changes_nothing_until_it_goes_on(page: Page, fresh_viewer: Viewer) -> None:
+    store = TraceStore.open(fresh_viewer.store)
+    store.add_spans(scene.email(1, time.time_ns() - 60 * scene.SECOND).spans)
+    opened(page, fresh_viewer)
+    page.keyboard.press("p")
+    expect(page.locator(".pulse")).to_contain_text("Paused")
+    store.add_spans(scene.email(2, time.time_ns() - 50 * scene.SECOND).spans)
+    store.close()
+    expect(page.locator(ROWS)).to_have_count(1)
+    page.keyboard.press("p")
+    expect(page.locator(ROWS)).to_have_count(2)
