@@ -14,9 +14,10 @@ By = Literal["trace_id", "run_id", "pseudonym"]
 
 @dataclass(frozen=True)
 class Condition:
-    """A condition on ``traces``, served by an index of its own, and what kind of name it is about."""
+    """A condition on ``traces``, what kind of name it is about, and the index that serves it."""
 
     by: By
+    index: str
     where: str
     values: tuple[Any, ...]
 
@@ -27,9 +28,9 @@ def named_by(key: str, candidates: Sequence[str] = ()) -> Iterator[Condition]:
     if len(low) >= FEWEST_DIGITS and set(low) <= set("0123456789abcdef"):
         if len(low) <= 32:
             first, last = bytes.fromhex(low.ljust(32, "0")), bytes.fromhex(low.ljust(32, "f"))
-            yield Condition("trace_id", "trace_id BETWEEN ? AND ?", (first, last))
-        yield Condition("run_id", "run_id BETWEEN ? AND ?", (low, low + "g"))
-    yield Condition("run_id", "run_id = ?", (key.strip(),))
+            yield Condition("trace_id", "sqlite_autoindex_traces_1", "trace_id BETWEEN ? AND ?", (first, last))
+        yield Condition("run_id", "traces_run", "run_id BETWEEN ? AND ?", (low, low + "g"))
+    yield Condition("run_id", "traces_run", "run_id = ?", (key.strip(),))
     for candidate in candidates:
-        yield Condition("pseudonym", "message_id = ?", (candidate,))
-        yield Condition("pseudonym", "sender = ?", (candidate,))
+        yield Condition("pseudonym", "traces_message", "message_id = ?", (candidate,))
+        yield Condition("pseudonym", "traces_sender", "sender = ?", (candidate,))

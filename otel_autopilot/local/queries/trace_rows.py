@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from otel_autopilot.local.naming import Condition
 from otel_autopilot.local.queries.parameters import Place, TimeRange
 from otel_autopilot.local.values import text
 from otel_autopilot.telemetry.names import EMAIL_PIPELINE, STAGES
@@ -92,16 +93,16 @@ def picked(
     filters: Filters,
     after: Place | None,
     most: int,
-    named: tuple[str, tuple[Any, ...]] | None = None,
+    named: Condition | None = None,
 ) -> list[Place]:
-    """Up to ``most`` traces that the filters let through, newest first, behind ``after``; ``named`` adds a condition with an index of its own."""
+    """Up to ``most`` traces that the filters let through, newest first, behind ``after``; ``named`` is what they go by as well."""
     where, values = filters.condition()
     if after is not None:
         where += " AND start_unix_nano <= ? AND (start_unix_nano < ? OR number < ?)"
         values += [after.time_unix_nano, after.time_unix_nano, after.number]
     source = "traces INDEXED BY traces_list"
     if named is not None:
-        source, where, values = "traces", f"{named[0]} AND {where}", [*named[1], *values]
+        source, where, values = f"traces INDEXED BY {named.index}", f"{named.where} AND {where}", [*named.values, *values]
     found = connection.execute(
         f"SELECT start_unix_nano, number FROM {source} WHERE {where} ORDER BY start_unix_nano DESC, number DESC LIMIT ?",  # noqa: S608  # nosec B608  # columns by name
         [*values, most],

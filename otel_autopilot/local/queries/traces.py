@@ -69,10 +69,10 @@ def _named(
 ) -> Sequence[tuple[str, list[Place]]]:
     """What goes by that name, by the first kind of name that anything goes by, whatever the filters leave of it."""
     found: dict[str, set[Place]] = {}
-    for condition in named_by(wanted, pseudonyms.candidates(wanted)):
+    for condition in named_by(wanted, (wanted, *pseudonyms.candidates(wanted))):
         some = connection.execute(f"SELECT 1 FROM traces WHERE {condition.where} LIMIT 1", condition.values).fetchone()  # noqa: S608  # nosec B608
         if some is not None:
-            places = picked(connection, filters, after, most, (condition.where, condition.values))
+            places = picked(connection, filters, after, most, condition)
             found.setdefault(condition.by, set()).update(places)
     newest = [(by, sorted(places, key=lambda place: (-place.time_unix_nano, -place.number))[:most]) for by, places in found.items()]
     return newest[:1]
