@@ -15,6 +15,7 @@ from otel_autopilot.local.receiver.group_commit import GroupCommit
 from otel_autopilot.local.receiver.http_app import gunzip
 from otel_autopilot.local.receiver.limits import TokenBucket, UnderWay
 from otel_autopilot.local.receiver.refusals import Busy, Malformed, TooLarge
+from tests.integration.receiver_harness import wait_for
 
 
 @given(st.lists(st.tuples(st.floats(0, 5), st.integers(1, 250)), max_size=60))
@@ -68,8 +69,7 @@ def test_requests_that_wait_together_are_written_together() -> None:
         first = pool.submit(commit.store, [1])
         begun.wait(30)
         others = [pool.submit(commit.store, [number]) for number in (2, 3, 4)]
-        while len(commit._waiting) < 3:
-            pass
+        wait_for(lambda: len(commit._waiting) == 3)
         go_on.set()
         for done in (first, *others):
             done.result()
@@ -94,8 +94,7 @@ def test_what_one_request_cannot_store_does_not_refuse_the_others() -> None:
         first = pool.submit(commit.store, ["first"])
         begun.wait(30)
         good, bad, better = (pool.submit(commit.store, [item]) for item in ("good", "poison", "better"))
-        while len(commit._waiting) < 3:
-            pass
+        wait_for(lambda: len(commit._waiting) == 3)
         go_on.set()
         for done in (first, good, better):
             done.result()
@@ -117,8 +116,7 @@ def test_an_unexpected_error_is_nobodys_success() -> None:
         first = pool.submit(commit.store, [1])
         begun.wait(30)
         others = [pool.submit(commit.store, [number]) for number in (2, 3)]
-        while len(commit._waiting) < 2:
-            pass
+        wait_for(lambda: len(commit._waiting) == 2)
         go_on.set()
         for done in (first, *others):
             with pytest.raises(OverflowError):

@@ -25,7 +25,7 @@ from otel_autopilot.local.store import TraceStore
 from otel_autopilot.telemetry.redactor import RedactionRules
 
 #: What a client is told to wait when the store can't take anything, in seconds.
-STORE_PAUSE_SECONDS = 5.0
+STORE_PAUSE_SECONDS = 2.0
 #: SQLite's words for data that it will never take.
 _NEVER = (sqlite3.DataError, sqlite3.InterfaceError, sqlite3.ProgrammingError)
 
