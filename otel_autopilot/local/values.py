@@ -12,6 +12,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+try:
+    import orjson
+except ImportError:  # the library alone has no need of it
+    orjson = None  # type: ignore[assignment]
+
 #: Marks bytes inside the stored JSON: an object with this only key, its value in base64.
 _BYTES = "\x00bytes"
 #: Deepest nesting that is kept.
@@ -75,10 +80,22 @@ def _bytes(value: Any) -> Any:
 
 # ASCII throughout: text with lone surrogates comes back as it was, and SQLite sees valid UTF-8.
 _encoder = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), default=_bytes)
+#: What orjson has an opinion of its own about is left to `plain`.
+_LEAVE = (
+    0 if orjson is None else orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
+)
 
 
 def encode(value: Any) -> str:
     """The value as JSON text for the store; `decode` gives back what `plain` makes of it."""
+    if orjson is not None:
+        try:
+            quick = orjson.dumps(value, _bytes, _LEAVE)
+        except (TypeError, ValueError, RecursionError):
+            pass  # lone surrogates, integers beyond 64 bits, keys that are no text: the long way
+        else:
+            if b"null" not in quick:  # orjson writes it for NaN and infinities too
+                return quick.decode()
     try:
         return _encoder.encode(value)
     except (TypeError, ValueError, RecursionError, OverflowError):

@@ -28,7 +28,7 @@ _NUMBER = re.compile(
 #: How deep sequences and maps are followed; what lies deeper goes whole.
 _DEEPEST = 16
 #: Integers from here on may be payment cards.
-_LONG_INTEGER = 10**12
+LONG_INTEGER = 10**12
 
 #: Statements and routes come again and again: texts up to this length in which no pattern matched, and how many, are remembered.
 _LONGEST_REMEMBERED = 1024
@@ -130,7 +130,7 @@ class Redactor:
         if value is None or isinstance(value, bool | float):
             return value
         if isinstance(value, int):
-            return self.text(str(value)) if value >= _LONG_INTEGER and next(patterns.cards(str(value)), None) else value
+            return self.text(str(value)) if value >= LONG_INTEGER and next(patterns.cards(str(value)), None) else value
         if isinstance(value, bytes | bytearray | memoryview):
             return self._bytes(bytes(value), known)
         if depth >= _DEEPEST:

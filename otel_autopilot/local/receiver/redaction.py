@@ -15,7 +15,7 @@ from otel_autopilot.local.model import EventRecord, LogRecordRow, MetricPoint, S
 from otel_autopilot.telemetry.known_values import PLACEHOLDER
 from otel_autopilot.telemetry.personal_names import is_personal
 from otel_autopilot.telemetry.pseudonyms import SHAPE
-from otel_autopilot.telemetry.redactor import REDACTED, RedactionRules, Redactor
+from otel_autopilot.telemetry.redactor import LONG_INTEGER, REDACTED, RedactionRules, Redactor
 
 #: Nothing personal looks like this, whatever it encodes, and most values do: words and paths in small letters, hexadecimal ids.
 _HARMLESS = re.compile(
@@ -35,15 +35,14 @@ class Redaction:
         self._kept = frozenset(rules.keep_keys) if rules else frozenset()
         self._harmless = _HARMLESS if rules is None or not rules.patterns else re.compile(r"(?!)")
         self._remembered: dict[str, str] = {}
+        self._plain_names: set[str] = set()
 
     def text(self, text: str) -> str:
         """The text without personal data."""
         found = self._remembered.get(text)
         if found is not None:
             return found
-        if self._harmless.fullmatch(text) is not None:
-            return text
-        clean = self._redactor.text(text)
+        clean = text if self._harmless.fullmatch(text) is not None else self._redactor.text(text)
         if len(text) <= _LONGEST_REMEMBERED:
             if len(self._remembered) >= _MOST_REMEMBERED:
                 self._remembered.clear()
@@ -52,20 +51,37 @@ class Redaction:
 
     def attributes(self, attributes: dict[str, Any]) -> None:
         """Take personal data out of attributes, in place."""
-        renamed: list[str] = []
+        plain, remembered = self._plain_names, self._remembered
+        special = False
         for key, value in attributes.items():
-            if key in self._kept:
-                continue
-            if self.text(key) != key:
-                renamed.append(key)
-            if is_personal(key):
-                attributes[key] = _replaced(value)
+            if key not in plain and not self._is_plain(key):
+                special = True
             elif value.__class__ is str:
-                attributes[key] = self.text(value)
-            elif value.__class__ not in _NUMBERS:
+                clean = remembered.get(value)
+                if clean is None:
+                    clean = self.text(value)
+                if clean is not value:
+                    attributes[key] = clean
+            elif value.__class__ not in _NUMBERS and (value.__class__ is not int or value >= LONG_INTEGER):
                 attributes[key] = self._redactor.value(self._by_name(key, value))
-        for key in renamed:
-            attributes[self.text(key)] = attributes.pop(key)
+        if special:
+            self._special(attributes)
+
+    def _is_plain(self, name: str) -> bool:
+        """Whether a name is neither personal, nor kept, nor holds personal data itself; then it is remembered."""
+        if name in self._kept or is_personal(name) or self.text(name) != name:
+            return False
+        if len(name) <= _LONGEST_REMEMBERED:
+            if len(self._plain_names) >= _MOST_REMEMBERED:
+                self._plain_names.clear()
+            self._plain_names.add(name)
+        return True
+
+    def _special(self, attributes: dict[str, Any]) -> None:
+        """Take care of attributes whose name isn't plain."""
+        for key in [key for key in attributes if key not in self._kept and not self._is_plain(key)]:
+            value = attributes.pop(key)
+            attributes[self.text(key)] = _replaced(value) if is_personal(key) else self._redactor.value(self._by_name(key, value))
 
     def _by_name(self, name: str, value: Any) -> Any:
         """Nested maps: ``{"user": {"id": ...}}`` is ``user.id``."""
@@ -85,9 +101,9 @@ class Redaction:
         return [self._span(span, shared) for span in spans]
 
     def _span(self, span: SpanRecord, shared: _Shared) -> SpanRecord:
-        self.attributes(span.attributes)
-        shared.resource(span.resource)
-        scope = shared.scope(span.scope)
+        if span.attributes:
+            self.attributes(span.attributes)
+        scope = shared.of(span.resource, span.scope)
         name = self.text(span.name)
         message = self.text(span.status_message) if span.status_message else ""
         for link in span.links:
@@ -109,10 +125,9 @@ class Redaction:
 
     def _log(self, log: LogRecordRow, shared: _Shared) -> LogRecordRow:
         self.attributes(log.attributes)
-        shared.resource(log.resource)
         body = self.text(log.body) if isinstance(log.body, str) else self._redactor.value(self._by_name("", log.body))
         severity, name = self.text(log.severity_text), self.text(log.event_name)
-        return replace(log, body=body, severity_text=severity, event_name=name, scope=shared.scope(log.scope))
+        return replace(log, body=body, severity_text=severity, event_name=name, scope=shared.of(log.resource, log.scope))
 
     def points(self, points: list[MetricPoint]) -> list[MetricPoint]:
         """The metric points of a request, clean."""
@@ -123,9 +138,8 @@ class Redaction:
         self.attributes(point.attributes)
         for exemplar in point.exemplars:
             self.attributes(exemplar["attributes"])
-        shared.resource(point.resource)
         texts = [self.text(text) for text in (point.name, point.unit, point.description)]
-        scope = shared.scope(point.scope)
+        scope = shared.of(point.resource, point.scope)
         if texts == [point.name, point.unit, point.description] and scope is point.scope:
             return point
         return replace(point, name=texts[0], unit=texts[1], description=texts[2], scope=scope)
@@ -139,12 +153,11 @@ class _Shared:
         self._resources: set[int] = set()
         self._scopes: dict[int, Scope] = {}
 
-    def resource(self, resource: dict[str, Any]) -> None:
+    def of(self, resource: dict[str, Any], scope: Scope) -> Scope:
+        """The scope, clean; the resource is changed in place."""
         if id(resource) not in self._resources:
             self._resources.add(id(resource))
             self._redaction.attributes(resource)
-
-    def scope(self, scope: Scope) -> Scope:
         found = self._scopes.get(id(scope))
         if found is None:
             self._redaction.attributes(scope.attributes)
