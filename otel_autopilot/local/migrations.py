@@ -66,8 +66,8 @@ UPDATE spans SET start_unix_nano = max(0, start_unix_nano), end_unix_nano = max(
             )
         ),
     )  # fmt: skip
-    connection.executemany(rows.INSERT_ATTEMPT, _attempts(connection))
-    connection.executemany(rows.INSERT_LINK, _links(connection))
+    connection.executemany(f"{rows.INSERT_ATTEMPT} VALUES (?,?,?,?,?,?,?,?,?)", _attempts(connection))
+    connection.executemany(f"{rows.INSERT_LINK} VALUES (?,?,?,?)", _links(connection))
     connection.execute(
         "UPDATE totals SET changes = 1, traces = (SELECT count(*) FROM traces), spans = (SELECT count(*) FROM spans), "
         "logs = (SELECT count(*) FROM logs)"

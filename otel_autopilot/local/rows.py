@@ -14,17 +14,19 @@ LATEST_UNIX_NANO = (1 << 63) - 1
 #: Characters of what the list filters by and shows: names of spans, services, workflows.
 MOST_LABEL = 200
 
-INSERT_SPAN = "INSERT OR IGNORE INTO spans VALUES (?,?,?,?,?,?,?,?,?)"
-INSERT_ATTEMPT = "INSERT OR IGNORE INTO attempts VALUES (?,?,?,?,?,?,?,?,?)"
-INSERT_LINK = "INSERT OR IGNORE INTO links VALUES (?,?,?,?)"
+#: Statements for `many_rows.insert`, which adds the values.
+INSERT_SPAN = "INSERT OR IGNORE INTO spans"
+INSERT_ATTEMPT = "INSERT OR IGNORE INTO attempts"
+INSERT_LINK = "INSERT OR IGNORE INTO links"
 INSERT_LOG = (
     "INSERT INTO logs (time_unix_nano, severity_number, severity_text, body, trace_id, span_id, event_name, scope, attributes, resource) "
     "VALUES (?,?,?,?,?,?,?,?,?,?)"
 )
-#: Gives back the trace's number and how many spans it has now.
-UPSERT_TRACE = """
+INSERT_TRACE = """
 INSERT INTO traces (trace_id, name, service, version, start_unix_nano, end_unix_nano, spans, errors, run_id, workflow, outcome, message_id, sender, email, rooted)
-VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+"""
+#: Gives back the trace's id, its number and how many spans it has now.
+OR_ADD_TO_TRACE = """
 ON CONFLICT (trace_id) DO UPDATE SET
     name = CASE WHEN excluded.rooted THEN excluded.name ELSE name END,
     service = CASE WHEN excluded.rooted THEN excluded.service ELSE service END,
@@ -35,7 +37,7 @@ ON CONFLICT (trace_id) DO UPDATE SET
     outcome = CASE WHEN excluded.rooted THEN excluded.outcome ELSE outcome END,
     message_id = coalesce(excluded.message_id, message_id), sender = coalesce(excluded.sender, sender),
     email = max(email, excluded.email), rooted = max(rooted, excluded.rooted)
-RETURNING number, spans
+RETURNING trace_id, number, spans
 """
 
 _STAGE_NUMBERS = {stage: number for number, stage in enumerate(names.STAGES)}
@@ -151,7 +153,7 @@ def log_of(row: Sequence[Any]) -> LogRecordRow:
 
 
 def summary(trace_id: str, group: Sequence[SpanRecord]) -> tuple[Any, ...]:
-    """What a batch adds to the row of a trace, for `UPSERT_TRACE`."""
+    """What a batch adds to the row of a trace, for `INSERT_TRACE`."""
     root: SpanRecord | None = None
     first = group[0]
     start, end, errors, email = first.start_unix_nano, 0, 0, False

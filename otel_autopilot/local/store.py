@@ -20,6 +20,7 @@ from typing import Any
 
 from otel_autopilot.errors import StoreError
 from otel_autopilot.local import rows
+from otel_autopilot.local.many_rows import insert
 from otel_autopilot.local.model import LogRecordRow, MetricPoint, SpanRecord
 from otel_autopilot.local.naming import named_by
 from otel_autopilot.local.points import write_points
@@ -198,10 +199,15 @@ class TraceStore:
         groups: dict[str, list[SpanRecord]] = {}
         for span in spans:
             groups.setdefault(span.trace_id, []).append(span)
-        stored, attempts, new = [], [], 0
+        stored, attempts = [], []
         links: list[tuple[Any, ...]] = []
-        for trace_id, group in groups.items():
-            trace, count = connection.execute(rows.UPSERT_TRACE, rows.summary(trace_id, group)).fetchone()
+        summaries = [rows.summary(trace_id, group) for trace_id, group in groups.items()]
+        traces = {
+            key: (trace, count) for key, trace, count in insert(connection, rows.INSERT_TRACE, summaries, rows.OR_ADD_TO_TRACE)
+        }
+        new = 0
+        for summary, group in zip(summaries, groups.values(), strict=True):
+            trace, count = traces[summary[0]]
             new += count == len(group)
             for span in group:
                 row = rows.span_row(trace, span, self._resource(connection, span.resource))
@@ -211,11 +217,11 @@ class TraceStore:
                 if span.links:
                     links += rows.link_rows(trace, row[1], [(link.trace_id, link.span_id) for link in span.links])
         before = connection.total_changes
-        connection.executemany(rows.INSERT_SPAN, stored)
+        insert(connection, rows.INSERT_SPAN, stored)
         inserted = connection.total_changes - before
         if inserted == len(stored):
-            connection.executemany(rows.INSERT_ATTEMPT, attempts)
-            connection.executemany(rows.INSERT_LINK, links)
+            insert(connection, rows.INSERT_ATTEMPT, attempts)
+            insert(connection, rows.INSERT_LINK, links)
         else:
             # Some were there already, or twice in the batch: what is known of the traces is told anew from what is stored.
             for trace_id in groups:
@@ -227,15 +233,13 @@ class TraceStore:
         (trace,) = connection.execute("SELECT number FROM traces WHERE trace_id = ?", (key,)).fetchone()
         for table, column in (("traces", "number"), ("attempts", "trace"), ("links", "trace")):
             connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (trace,))  # noqa: S608  # nosec B608  # names above
-        connection.execute(rows.UPSERT_TRACE, rows.summary(trace_id, spans)).fetchone()
+        insert(connection, rows.INSERT_TRACE, [rows.summary(trace_id, spans)], rows.OR_ADD_TO_TRACE)
         connection.execute("UPDATE traces SET number = ? WHERE trace_id = ?", (trace, key))
-        for span in spans:
-            row = rows.span_row(trace, span, 0)
-            attempt = rows.attempt_row(row, span.attributes)
-            if attempt is not None:
-                connection.execute(rows.INSERT_ATTEMPT, attempt)
-            targets = [(link.trace_id, link.span_id) for link in span.links]
-            connection.executemany(rows.INSERT_LINK, rows.link_rows(trace, row[1], targets))
+        stored = [(rows.span_row(trace, span, 0), span) for span in spans]
+        attempts = [rows.attempt_row(row, span.attributes) for row, span in stored]
+        insert(connection, rows.INSERT_ATTEMPT, [attempt for attempt in attempts if attempt is not None])
+        links = [rows.link_rows(trace, row[1], [(link.trace_id, link.span_id) for link in span.links]) for row, span in stored]
+        insert(connection, rows.INSERT_LINK, [link for of_span in links for link in of_span])
 
     def _resource(self, connection: sqlite3.Connection, attributes: dict[str, Any]) -> int:
         fast = str(attributes.get("service.instance.id")), len(attributes)

@@ -16,8 +16,8 @@ def attributes(pairs: Iterable[KeyValue]) -> dict[str, Any]:
     found = {}
     for pair in pairs:
         value = pair.value
-        # Most values are text, and to ask for text is quicker than to ask which kind it is.
-        found[pair.key] = value.string_value or any_value(value)
+        # Most values are text or a number, and to ask for one is quicker than to ask which kind it is.
+        found[pair.key] = value.string_value or value.int_value or any_value(value)
     return found
 
 

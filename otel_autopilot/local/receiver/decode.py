@@ -7,7 +7,6 @@ severities, kinds of values) degrade to "unspecified" and nothing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -73,25 +72,24 @@ def _span(span: Span, resource: dict[str, Any], scope: Scope) -> SpanRecord:
     if span.HasField("status"):
         status = span.status
         code, message = _STATUS.get(status.code, code), status.message
+    events, links = span.events, span.links
     return SpanRecord(
         trace_id.hex(), span_id.hex(), parent_id.hex() if parent_id and parent_id != _NO_SPAN else None, span.name,
         _KINDS.get(span.kind, "SPAN_KIND_UNSPECIFIED"), start, end or start, code, message, attributes(span.attributes),
-        tuple(_events(span.events)), tuple(_links(span.links)), resource, scope,
+        tuple(map(_event, events)) if events else (), tuple(map(_link, links)) if links else (), resource, scope,
     )  # fmt: skip
 
 
-def _events(events: Iterable[Span.Event]) -> Iterator[EventRecord]:
-    for event in events:
-        if event.time_unix_nano > LATEST_UNIX_NANO:
-            raise Unfit("time")
-        yield EventRecord(event.name, event.time_unix_nano, attributes(event.attributes))
+def _event(event: Span.Event) -> EventRecord:
+    if event.time_unix_nano > LATEST_UNIX_NANO:
+        raise Unfit("time")
+    return EventRecord(event.name, event.time_unix_nano, attributes(event.attributes))
 
 
-def _links(links: Iterable[Span.Link]) -> Iterator[LinkRecord]:
-    for link in links:
-        if len(link.trace_id) != 16 or len(link.span_id) != 8:
-            raise Unfit("link")
-        yield LinkRecord(link.trace_id.hex(), link.span_id.hex(), attributes(link.attributes))
+def _link(link: Span.Link) -> LinkRecord:
+    if len(link.trace_id) != 16 or len(link.span_id) != 8:
+        raise Unfit("link")
+    return LinkRecord(link.trace_id.hex(), link.span_id.hex(), attributes(link.attributes))
 
 
 def _scope(scope: InstrumentationScope) -> Scope:
