@@ -1,6 +1,6 @@
 """All benchmarks: each condition in a process of its own, what is compared in turn, the result appended to the baseline.
 
-python -m benchmarks [--quick] [--keep] [--only collector]
+python -m benchmarks [--quick] [--keep] [--only collector|receiver]
 """
 
 from __future__ import annotations
@@ -83,19 +83,39 @@ def collector(rounds: int, spans: int) -> dict[str, Any]:
     }
 
 
+def receiver(rounds: int, spans: int) -> dict[str, Any]:
+    """Our receiver into its store, beside Jaeger into its memory, in turn; the load on the same cores."""
+    results = child("receiver", "--rounds", str(rounds), "--spans", str(spans))
+    rates = {kind: [result["per_second"] for result in runs] for kind, runs in results.items()}
+    measured: dict[str, Any] = {"spans_per_second": {kind: distribution(values, "1/s") for kind, values in rates.items()}}
+    for name in ("cpu_seconds_per_million", "memory_bytes_per_million", "memory_bytes", "disk_bytes_per_million"):
+        measured[name] = {
+            kind: round(median(result[name] for result in runs), 1) for kind, runs in results.items() if name in runs[0]
+        }
+    if "jaeger" in rates:
+        measured["ours_to_jaeger"] = round(
+            median(ours / theirs for ours, theirs in zip(rates["ours"], rates["jaeger"], strict=True)), 3
+        )
+    return measured
+
+
 def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer samples, to see that everything runs")
     parser.add_argument("--keep", action="store_true", help="append to docs/performance/PERFORMANCE_BASELINE.json")
-    parser.add_argument("--only", choices=["collector"], help="just this part")
+    parser.add_argument("--only", choices=["collector", "receiver"], help="just this part")
     arguments = parser.parse_args()
     quick = arguments.quick
     results: dict[str, Any] = {"environment": environment()}
     if arguments.only is None:
         pipeline(results, quick=quick)
-    say("the Collector on one core")
-    results["collector"] = collector(1 if quick else 5, 50_000 if quick else 200_000)
+    if arguments.only != "receiver":
+        say("the Collector on one core")
+        results["collector"] = collector(1 if quick else 5, 50_000 if quick else 200_000)
+    if arguments.only != "collector":
+        say("the receiver beside Jaeger")
+        results["receiver"] = receiver(1 if quick else 5, 100_000 if quick else 500_000)
     if arguments.keep:
         append(results)
     print(json.dumps(results, indent=1))
