@@ -72,7 +72,7 @@ def wait_nano(attributes: dict[str, Any]) -> int | None:
     seconds = attributes.get(_QUEUE_DURATION)
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds != seconds:
         return None
-    return int(min(max(0, seconds), 1e9) * 1e9)
+    return round(min(max(0, seconds), 1e9) * 1e9)
 
 
 def span_row(trace: int, span: SpanRecord, resource: int) -> tuple[Any, ...]:

@@ -37,9 +37,9 @@ class Placed:
         """How long none of its children ran."""
         covered, reached = 0, self.start
         for child in self.children:
-            end = min(child.end, self.end)
-            if end > reached:
-                covered += end - max(reached, child.start)
+            start, end = max(reached, child.start), min(child.end, self.end)
+            if end > start:
+                covered += end - start
                 reached = end
         return self.end - self.start - covered
 
