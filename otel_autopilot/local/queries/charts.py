@@ -198,13 +198,12 @@ def _points(connection: sqlite3.Connection, series: Series, steps: Steps, within
         thinned = f"series = ? AND time_unix_nano IN (SELECT max(time_unix_nano) FROM points WHERE {where} GROUP BY time_unix_nano / ?, start_unix_nano)"  # noqa: S608  # nosec B608
         values = [series.id, *values, steps.length]
     found = connection.execute(f"SELECT {columns} FROM points WHERE {thinned} ORDER BY time_unix_nano", values).fetchall()  # noqa: S608  # nosec B608
-    before = connection.execute(
-        f"SELECT {columns} FROM points WHERE series = ? AND time_unix_nano < ? ORDER BY time_unix_nano DESC LIMIT 1",  # noqa: S608  # nosec B608
-        (series.id, within.first),
-    ).fetchall()
-    return [
-        Point(time, start, value, decode(distribution), exemplars) for time, start, value, distribution, exemplars in before + found
-    ]
+    if series.counts:  # what was counted in the first and the last step is known by the points around them
+        beside = f"SELECT {columns} FROM points WHERE series = ? AND time_unix_nano"  # noqa: S608  # nosec B608
+        before = connection.execute(f"{beside} < ? ORDER BY time_unix_nano DESC LIMIT 1", (series.id, within.first)).fetchall()
+        after = connection.execute(f"{beside} > ? ORDER BY time_unix_nano LIMIT 1", (series.id, within.last)).fetchall()
+        found = before + found + after
+    return [Point(time, start, value, decode(distribution), exemplars) for time, start, value, distribution, exemplars in found]
 
 
 def _spread(found: Charts, chart: Chart, increase: Increase) -> None:

@@ -12,7 +12,7 @@ from otel_autopilot.local.queries import parameters
 from otel_autopilot.local.queries.matching import Text
 from otel_autopilot.local.queries.parameters import Given, Place
 from otel_autopilot.local.queries.shown import MOST_MESSAGE, cut, cut_values
-from otel_autopilot.local.queries.sources import resources_of
+from otel_autopilot.local.queries.sources import resource_within
 from otel_autopilot.local.queries.trace_view import log_json
 
 #: OTLP's severity numbers by name; each name has four.
@@ -43,9 +43,9 @@ def logs(
     if trace_id not in (None, ""):
         where.append("l.trace_id = ?")
         values.append(rows.blob(parameters.identifier("trace_id", trace_id or "", 32)))  # type: ignore[arg-type]
-    if parameters.text_of("service", service) is not None:
-        of = resources_of(connection, str(service).strip())
-        where.append(f"l.resource IN ({','.join(map(str, of))})")
+    of = parameters.text_of("service", service)
+    if of is not None:
+        where.append(resource_within(connection, "l.resource", of))
     wanted = parameters.text_of("q", q)
     text = None if wanted is None else Text.of(wanted)
     source = "logs l INDEXED BY logs_trace" if trace_id not in (None, "") else "logs l INDEXED BY logs_time"

@@ -13,13 +13,14 @@ from otel_autopilot.telemetry.names import STAGES
 MOST_OFFERED = 500
 
 
-def resources_of(connection: sqlite3.Connection, service: str) -> list[int]:
-    """The numbers of the resources of a service."""
-    return [
-        number
+def resource_within(connection: sqlite3.Connection, column: str, service: str) -> str:
+    """The condition that a column holds the number of a resource of that service."""
+    numbers = (
+        str(number)
         for number, attributes in connection.execute("SELECT id, attributes FROM resources")
         if str(decode(attributes).get("service.name", "")) == service
-    ]
+    )
+    return f"{column} IN ({','.join(numbers) or '-1'})"
 
 
 def facets(connection: sqlite3.Connection) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from otel_autopilot.local.queries import parameters
 from otel_autopilot.local.queries.distributions import distribution
 from otel_autopilot.local.queries.parameters import Given, Many, Place, TimeRange
 from otel_autopilot.local.queries.shown import cut, cut_values
-from otel_autopilot.local.queries.sources import resources_of
+from otel_autopilot.local.queries.sources import resource_within
 from otel_autopilot.local.queries.trace_rows import marks
 from otel_autopilot.local.queries.trace_view import span_json
 
@@ -170,8 +170,9 @@ def _filters(
             values.append(value)  # type: ignore[arg-type]
     if parameters.switch("errors", errors):
         parts.append("s.error")
-    if parameters.text_of("service", service) is not None:
-        parts.append(f"s.resource IN ({','.join(map(str, resources_of(connection, str(service).strip())))})")
+    of = parameters.text_of("service", service)
+    if of is not None:
+        parts.append(resource_within(connection, "s.resource", of))
     asked = tuple(Asked.of(one) for one in parameters.many("where", where))
     for one in asked:
         if one.needed:  # the key stands in the text of the span or of its resource
