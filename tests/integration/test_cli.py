@@ -519,3 +519,30 @@ def test_rule_durability_a_run_that_is_left_by_a_drain_is_not_failed_by_the_end_
     assert done["outcome"] == "success"
     assert [attempt["outcome"] for attempt in done["stages"] if attempt["stage"] == "ingestion"] == ["lost", "success"]
     assert "resource_tracker" not in (tmp_path / "serve.log").read_text()
+
+
+def test_the_viewer_is_mounted_by_serve_and_view_beside_it_shares_its_store(tmp_path: Path) -> None:
+    with serving(tmp_path) as service:
+        run_id = send(service, demo_mail())
+        assert finished(service, run_id)["outcome"] == "success"
+        with urllib.request.urlopen(f"http://127.0.0.1:{service['http_port']}/", timeout=10) as answer:
+            assert answer.url.endswith("/view/"), "who opens the address of the API in a browser sees emails"
+        wait_for(
+            lambda: [trace["run_id"] for trace in get(service, "/view/api/traces")["traces"]] == [run_id], "the email to be listed"
+        )
+        assert get(service, "/view/api/state")["receiver"] == service["receiver"]
+        (of_this,) = [process for process in get(service, "/view/api/health")["processes"] if process["source"] == "this process"]
+        assert of_this["signals"]["spans"]["produced"] > 0
+        ready = tmp_path / "view.json"
+        with subprocess.Popen(
+            [sys.executable, "-m", "otel_autopilot", "view", "--port", "0", "--ready-file", str(ready)],
+            env=environment(tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        ) as beside:  # fmt: skip
+            wait_for(lambda: ready.exists() or beside.poll() is not None, "view to start")
+            told = json.loads(ready.read_text())
+            assert told["receiver"] == service["receiver"], "serve receives for both"
+            assert [trace["run_id"] for trace in get({"http_port": told["view_port"]}, "/view/api/traces")["traces"]] == [run_id]
+            beside.terminate()
+            assert beside.wait(30) == 0
+        names = {trace["name"] for trace in get(service, "/view/api/traces?kind=all")["traces"]}
+        assert not [name for name in names if "/view" in name], "who looks at traces makes none"
