@@ -208,6 +208,19 @@ def test_what_is_no_otlp_over_grpc_gets_the_code_that_says_so(receiver: Receivin
     assert receiver.counts["spans"]["refused"] == {"malformed": 1}
 
 
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [("/v1/traces", b"\x0a\x00" * 5_000_000), ("/v1/traces", b"\x0a\x86\xad\xe2\x04" + b"\x12\x00" * 5_000_003),
+     ("/v1/metrics", b"\x0a\x00" * 5_000_000), ("/v1/logs", b"\x0a\x00" * 5_000_000)],
+    ids=["resources", "scopes", "metrics", "logs"],
+)  # fmt: skip
+def test_a_few_megabytes_that_unfold_into_millions_of_groups_are_refused(receiver: Receiving, path: str, content: bytes) -> None:
+    answer = post(receiver, content, path)
+    assert (answer.status_code, status_pb2.Status.FromString(answer.content).message) == (
+        413, "expected at most 200000 items and groups of items in one request, got more",
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("announced", [True, False], ids=["with its length", "in chunks"])
 def test_a_body_of_100_megabytes_is_refused_without_being_held(receiver: Receiving, announced: bool) -> None:
     def pieces() -> Iterator[bytes]:

@@ -13,16 +13,16 @@ import pytest
 from otel_autopilot.errors import SettingsError
 from otel_autopilot.local.receiver.lease import FILE, ReceiverLease, holder
 
-HOLD = """
+HOLD = r"""
 import os, sys, time
 from pathlib import Path
 from otel_autopilot.local.receiver.lease import ReceiverLease
 lease = ReceiverLease.take(Path(sys.argv[1]))
 lease.publish("127.0.0.1:1", "127.0.0.1:2")
 if len(sys.argv) > 2 and os.fork() == 0:
-    print("forked", os.getpid(), flush=True)
+    os.write(1, f"forked {os.getpid()}\n".encode())  # at once: parent and child write to the same pipe
     time.sleep(600)
-print("held", flush=True)
+os.write(1, b"held\n")
 time.sleep(600)
 """
 
@@ -65,15 +65,18 @@ def test_a_process_that_dies_holds_nothing_any_more(data_dir: Path) -> None:
 def test_a_forked_child_that_outlives_the_holder_does_not_hold(data_dir: Path) -> None:
     process = hold(data_dir, "fork")
     assert process.stdout is not None
-    lines = sorted(process.stdout.readline().split() for _ in range(2))
-    child = int(lines[0][1])
+    child = 0
     try:
+        lines = sorted(process.stdout.readline().split() for _ in range(2))
+        child = int(lines[0][1])
         assert holder(data_dir) is not None
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert holder(data_dir) is None
     finally:
-        os.kill(child, signal.SIGKILL)
+        process.kill()
+        if child:
+            os.kill(child, signal.SIGKILL)
         process.communicate()
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from otel_autopilot.errors import StoreError
 from otel_autopilot.local.receiver.group_commit import GroupCommit
 from otel_autopilot.local.receiver.http_app import gunzip
-from otel_autopilot.local.receiver.limits import TokenBucket, UnderWay
+from otel_autopilot.local.receiver.limits import TokenBucket, UnderWay, Unfolded
 from otel_autopilot.local.receiver.refusals import Busy, Malformed, TooLarge
 from tests.integration.receiver_harness import wait_for
 
@@ -53,6 +53,29 @@ def test_bytes_under_way_are_shared_and_given_back() -> None:
         room.take(4)
         room.give_back(4)
     room.take(10)
+
+
+def test_who_unfolds_waits_for_room_and_more_than_there_is_goes_alone() -> None:
+    room, order = Unfolded(10), []
+
+    def hold(count: int) -> None:
+        with room.holding(count):
+            order.append(count)
+
+    with ThreadPoolExecutor(2) as pool:
+        with room.holding(6):
+            hold(4)
+            waiting = pool.submit(hold, 25)
+            hold(3)
+        waiting.result(30)
+    assert order == [4, 3, 25]
+    hold(10)
+
+
+def test_many_items_of_one_request_are_written_in_pieces() -> None:
+    written: list[int] = []
+    GroupCommit(lambda items: written.append(len(items))).store(list(range(25_000)))
+    assert written == [10_000, 10_000, 5_000]
 
 
 def test_requests_that_wait_together_are_written_together() -> None:

@@ -7,9 +7,12 @@ severities, kinds of values) degrade to "unspecified" and nothing.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Generic, TypeVar
 
+from google.protobuf.message import Message
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
@@ -17,6 +20,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_autopilot.local.model import EventRecord, LinkRecord, LogRecordRow, Scope, SpanRecord
 from otel_autopilot.local.receiver.attributes import any_value, attributes
+from otel_autopilot.local.receiver.refusals import TooLarge
 
 #: SQLite's largest integer, and OTLP's times are unsigned.
 LATEST_UNIX_NANO = (1 << 63) - 1
@@ -40,6 +44,21 @@ class Decoded(Generic[Item]):
     items: list[Item] = field(default_factory=list)
     rejected: Counter[str] = field(default_factory=Counter)
     """How many couldn't be kept, by reason."""
+
+
+def count(request: Message, below: Iterable[Callable[[Any], Sequence[Any]]], most: int) -> int:
+    """How many groups and items a request has; ``below`` gives what is inside of each, level by level.
+
+    Raises TooLarge where it is more than ``most``, without having looked at all of them.
+    """
+    total, level = 0, [request]
+    for inside in below:
+        groups = [inside(one) for one in level]
+        total += sum(map(len, groups))
+        if total > most:
+            raise TooLarge(f"expected at most {most} items and groups of items in one request, got more")
+        level = list(chain.from_iterable(groups))
+    return total
 
 
 def spans(request: ExportTraceServiceRequest) -> Decoded[SpanRecord]:

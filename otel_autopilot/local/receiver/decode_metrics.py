@@ -28,6 +28,13 @@ _NOTHING_RECORDED = 1
 Point = NumberDataPoint | HistogramDataPoint | ExponentialHistogramDataPoint | SummaryDataPoint
 
 
+def data_points(metric: Metric) -> Sequence[Point]:
+    """Those of a metric, whatever its kind."""
+    kind = metric.WhichOneof("data")
+    found: Sequence[Point] = () if kind is None else getattr(metric, kind).data_points
+    return found
+
+
 def points(request: ExportMetricsServiceRequest) -> Decoded[MetricPoint]:
     """The data points of a request."""
     decoded: Decoded[MetricPoint] = Decoded()
@@ -36,24 +43,22 @@ def points(request: ExportMetricsServiceRequest) -> Decoded[MetricPoint]:
         for of_scope in of_resource.scope_metrics:
             scope = Scope(of_scope.scope.name, of_scope.scope.version, attributes(of_scope.scope.attributes))
             for metric in of_scope.metrics:
-                kind = metric.WhichOneof("data")
-                if kind is None:
-                    continue
-                for point in getattr(metric, kind).data_points:
+                for point in data_points(metric):
                     try:
-                        decoded.items.extend(_point(metric, kind, point, resource, scope))
+                        decoded.items.extend(_point(metric, point, resource, scope))
                     except Unfit as why:
                         decoded.rejected[str(why)] += 1
     return decoded
 
 
-def _point(metric: Metric, kind: str, point: Point, resource: dict[str, Any], scope: Scope) -> Iterator[MetricPoint]:
+def _point(metric: Metric, point: Point, resource: dict[str, Any], scope: Scope) -> Iterator[MetricPoint]:
     if point.flags & _NOTHING_RECORDED:
         return
     if not metric.name:
         raise Unfit("metric without a name")
     if point.time_unix_nano > LATEST_UNIX_NANO or point.start_time_unix_nano > LATEST_UNIX_NANO:
         raise Unfit("time")
+    kind = str(metric.WhichOneof("data"))
     data = getattr(metric, kind)
     value: int | float | None = None
     distribution: dict[str, Any] | None = None

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-#: Items after which no more are added to a transaction.
+#: Items of one transaction: whoever reads the same store meanwhile waits for one at most.
 MOST_ITEMS = 10_000
 
 
@@ -27,7 +27,11 @@ class GroupCommit:
         self._waiting: list[_Ticket] = []
 
     def store(self, items: list[Any]) -> None:
-        """Returns once these items are committed; raises what ``write`` raised when they aren't stored."""
+        """Returns once these items are committed; raises what ``write`` raised when they aren't.
+
+        More than `MOST_ITEMS` take several transactions: when a later one fails, the first are stored, and are stored already when
+        they come again.
+        """
         own = _Ticket(items)
         with self._lock:
             self._waiting.append(own)
@@ -48,7 +52,9 @@ class GroupCommit:
 
     def _write_together(self, batch: list[_Ticket]) -> None:
         try:
-            self._write([item for ticket in batch for item in ticket.items])
+            items = [item for ticket in batch for item in ticket.items]
+            for first in range(0, len(items), MOST_ITEMS):
+                self._write(items[first : first + MOST_ITEMS])
         except Exception as error:  # noqa: BLE001  # raised where it belongs, by `store`
             if len(batch) == 1:
                 batch[0].error = error

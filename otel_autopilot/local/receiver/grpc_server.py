@@ -25,7 +25,7 @@ THREADS = 6
 #: Requests that may wait for a thread.
 MOST_REQUESTS = 2_048
 #: Of one connection; a client that has more waits.
-MOST_STREAMS = 64
+MOST_STREAMS = 16
 
 _CODES: dict[type[Refused], tuple[grpc.StatusCode, int]] = {
     Malformed: (grpc.StatusCode.INVALID_ARGUMENT, code_pb2.INVALID_ARGUMENT),

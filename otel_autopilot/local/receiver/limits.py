@@ -20,6 +20,8 @@ class Limits:
 
     request_bytes: int = 16 << 20
     """Of one request, decompressed."""
+    request_items: int = 200_000
+    """Of one request: spans, records and points, and the groups that they come in. A few bytes unfold into one of them."""
     under_way_bytes: int = 64 << 20
     """Of all requests that have come in and aren't answered yet."""
     items_per_second: float | None = None
@@ -54,6 +56,28 @@ class UnderWay:
             yield
         finally:
             self.give_back(count)
+
+
+class Unfolded:
+    """A number of items that requests share from the time they are taken apart until they are stored: those take memory."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._items = 0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def holding(self, count: int) -> Iterator[None]:
+        """Wait for room, and give it back at the end; who asks for more than there is at all gets it when nobody else has any."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._items == 0 or self._items + count <= self._most)
+            self._items += count
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._items -= count
+                self._changed.notify_all()
 
 
 class TokenBucket:

@@ -9,15 +9,16 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections import Counter
+from contextlib import ExitStack
 from typing import Any
 
 from google.protobuf.message import DecodeError, Message
 
 from otel_autopilot.errors import StoreError
 from otel_autopilot.local.receiver import otlp_json
-from otel_autopilot.local.receiver.decode import Decoded
+from otel_autopilot.local.receiver.decode import Decoded, count
 from otel_autopilot.local.receiver.group_commit import GroupCommit
-from otel_autopilot.local.receiver.limits import Limits, TokenBucket, UnderWay
+from otel_autopilot.local.receiver.limits import Limits, TokenBucket, UnderWay, Unfolded
 from otel_autopilot.local.receiver.redaction import Redaction
 from otel_autopilot.local.receiver.refusals import Malformed, Refused, TooLarge, Unavailable
 from otel_autopilot.local.receiver.signals import SIGNALS, Signal
@@ -42,6 +43,7 @@ class Receiver:
     def __init__(self, store: TraceStore, limits: Limits | None = None, rules: RedactionRules | None = None) -> None:
         self.limits = limits or Limits()
         self.under_way = UnderWay(self.limits.under_way_bytes)
+        self._unfolded = Unfolded(2 * self.limits.request_items)
         self._redaction = Redaction(rules)
         rate = self.limits.items_per_second
         self._bucket = None if rate is None else TokenBucket(rate)
@@ -59,11 +61,7 @@ class Receiver:
         try:
             if len(content) > self.limits.request_bytes:
                 raise self.too_large()
-            decoded = self._decode(signal, content, as_json)
-            if self._bucket is not None and decoded.items:
-                self._bucket.take(len(decoded.items))
-            if decoded.items:
-                self._store(signal, decoded.items)
+            decoded = self._take(signal, content, as_json)
         except Refused as refusal:
             self.refused(signal, refusal)
             raise
@@ -75,18 +73,25 @@ class Receiver:
             counts.rejected += decoded.rejected
         return _answer(signal, decoded)
 
-    def _decode(self, signal: Signal, content: bytes, as_json: bool) -> Decoded[Any]:
-        with self._decoding:
-            request = signal.request()
-            if as_json:
-                otlp_json.parse(content, request)
-            else:
-                try:
-                    request.ParseFromString(content)
-                except DecodeError as error:
-                    raise Malformed(f"expected {request.DESCRIPTOR.full_name} in protobuf, got other bytes") from error
-            decoded = signal.decode(request)
-            decoded.items = signal.redact(self._redaction, decoded.items)
+    def _take(self, signal: Signal, content: bytes, as_json: bool) -> Decoded[Any]:
+        with ExitStack() as held:
+            with self._decoding:
+                request = signal.request()
+                if as_json:
+                    otlp_json.parse(content, request)
+                else:
+                    try:
+                        request.ParseFromString(content)
+                    except DecodeError as error:
+                        raise Malformed(f"expected {request.DESCRIPTOR.full_name} in protobuf, got other bytes") from error
+                held.enter_context(self._unfolded.holding(count(request, signal.below, self.limits.request_items)))
+                decoded = signal.decode(request)
+                decoded.items = signal.redact(self._redaction, decoded.items)
+                del request
+            if decoded.items:
+                if self._bucket is not None:
+                    self._bucket.take(len(decoded.items))
+                self._store(signal, decoded.items)
             return decoded
 
     def _store(self, signal: Signal, items: list[Any]) -> None:

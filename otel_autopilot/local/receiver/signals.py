@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from google.protobuf.message import Message
@@ -28,6 +29,8 @@ class Signal:
     response: type[Message]
     rejected: str
     """The field of a partial success that counts what was rejected."""
+    below: tuple[Callable[[Any], Any], ...]
+    """What is inside of a request, level by level, down to the items."""
     decode: Callable[[Any], decode.Decoded[Any]]
     redact: Callable[[Redaction, list[Any]], list[Any]]
     store: Callable[[TraceStore, list[Any]], None]
@@ -37,14 +40,17 @@ _SERVICE = "/opentelemetry.proto.collector"
 SIGNALS = (
     Signal(
         "spans", "spans", "/v1/traces", f"{_SERVICE}.trace.v1.TraceService/Export", ExportTraceServiceRequest,
-        ExportTraceServiceResponse, "rejected_spans", decode.spans, Redaction.spans, TraceStore.add_spans,
+        ExportTraceServiceResponse, "rejected_spans", (attrgetter("resource_spans"), attrgetter("scope_spans"), attrgetter("spans")),
+        decode.spans, Redaction.spans, TraceStore.add_spans,
     ),
     Signal(
         "metrics", "data points", "/v1/metrics", f"{_SERVICE}.metrics.v1.MetricsService/Export", ExportMetricsServiceRequest,
-        ExportMetricsServiceResponse, "rejected_data_points", decode_metrics.points, Redaction.points, TraceStore.add_points,
+        ExportMetricsServiceResponse, "rejected_data_points", (attrgetter("resource_metrics"), attrgetter("scope_metrics"), attrgetter("metrics"), decode_metrics.data_points),
+        decode_metrics.points, Redaction.points, TraceStore.add_points,
     ),
     Signal(
         "logs", "log records", "/v1/logs", f"{_SERVICE}.logs.v1.LogsService/Export", ExportLogsServiceRequest,
-        ExportLogsServiceResponse, "rejected_log_records", decode.logs, Redaction.logs, TraceStore.add_logs,
+        ExportLogsServiceResponse, "rejected_log_records", (attrgetter("resource_logs"), attrgetter("scope_logs"), attrgetter("log_records")),
+        decode.logs, Redaction.logs, TraceStore.add_logs,
     ),
 )  # fmt: skip
