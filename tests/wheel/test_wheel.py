@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -68,7 +71,34 @@ def test_rule_every_command_works_from_the_wheel(command: Path, tmp_path: Path) 
     assert run(command, tmp_path, "serve", "--help").returncode == 0
     assert run(command, tmp_path, "erase", "no-such-run-anywhere").returncode == 1
     assert run(command, tmp_path, "stack", "status").returncode == 1
+    assert [trace["run_id"] for trace in json.loads(run(command, tmp_path, "query", "traces", "--json").stdout)["traces"]]
+    assert run(command, tmp_path, "mcp").returncode == 0
     assert run(command, tmp_path, "--version").stdout.startswith("otel-autopilot ")
+
+
+def test_the_viewers_pages_and_what_they_load_are_in_it(command: Path, tmp_path: Path) -> None:
+    environment = {
+        **os.environ, "XDG_DATA_HOME": str(tmp_path), "AUTOPILOT_OTLP_GRPC_PORT": "0", "AUTOPILOT_OTLP_HTTP_PORT": "0",
+    }  # fmt: skip
+    ready = tmp_path / "ready.json"
+    with subprocess.Popen(
+        [str(command), "view", "--port", "0", "--ready-file", str(ready)], cwd=tmp_path, env=environment
+    ) as process:
+        try:
+            until = time.monotonic() + 60
+            while not ready.exists():
+                assert process.poll() is None
+                assert time.monotonic() < until
+                time.sleep(0.05)
+            base = f"http://127.0.0.1:{json.loads(ready.read_text())['view_port']}"
+            page = urllib.request.urlopen(f"{base}/view/", timeout=10).read().decode()
+            loaded = re.findall(r'(?:src|href)="(/view/static/[^"]+)"', page)
+            assert len(loaded) > 3
+            for path in loaded:
+                assert urllib.request.urlopen(f"{base}{path}", timeout=10).status == 200
+        finally:
+            process.terminate()
+    assert process.returncode == 0
 
 
 def test_the_library_alone_imports_nothing_heavy(command: Path, tmp_path: Path) -> None:
