@@ -28,6 +28,7 @@ from otel_autopilot.local.retention import STEP, erase_oldest
 from otel_autopilot.local.schema import migrate
 from otel_autopilot.local.summary import TraceSummary
 from otel_autopilot.local.values import encode
+from otel_autopilot.telemetry import diagnostics
 from otel_autopilot.telemetry.names import STAGES
 
 #: How long a writer waits for another process, in seconds.
@@ -193,7 +194,10 @@ class TraceStore:
             raise StoreError(f"{self.path}: not stored: {error}") from error
         self._batches += 1
         if self._batches % RETENTION_EVERY == 1:
-            self.retain()
+            try:
+                self.retain()
+            except StoreError as error:  # what was to be stored is; the next look tries again
+                diagnostics.keep(str(error))
 
     def _write_spans(self, connection: sqlite3.Connection, spans: Sequence[SpanRecord]) -> None:
         groups: dict[str, list[SpanRecord]] = {}
@@ -337,12 +341,13 @@ class TraceStore:
     def _erase_oldest(self, most: int, before_unix_nano: int | None = None) -> int:
         with self._lock:
             connection = self._own()
-            connection.execute("BEGIN IMMEDIATE")
             try:
+                connection.execute("BEGIN IMMEDIATE")
                 erased = erase_oldest(connection, most, before_unix_nano)
                 connection.execute("COMMIT")
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            connection.execute("PRAGMA incremental_vacuum(2000)").fetchall()
+                connection.execute("PRAGMA incremental_vacuum(2000)").fetchall()
+            except sqlite3.Error as error:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise StoreError(f"{self.path}: nothing could be erased: {error}") from error
             return erased

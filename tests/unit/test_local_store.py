@@ -21,6 +21,7 @@ from otel_autopilot.errors import StoreError
 from otel_autopilot.local.model import EventRecord, LinkRecord, LogRecordRow, MetricPoint, Scope, SpanRecord
 from otel_autopilot.local.schema import VERSION
 from otel_autopilot.local.store import TraceStore
+from otel_autopilot.telemetry.diagnostics import warnings
 
 RUN = "0123456789abcdef0123456789abcdef"
 
@@ -373,6 +374,19 @@ def test_a_batch_that_cannot_be_written_raises_and_stores_nothing(tmp_path: Path
         store.add_spans([span("lost", 2)])
     store._connection.execute("PRAGMA query_only=OFF")
     assert store.span_count() == 1
+
+
+def test_what_cannot_be_erased_keeps_nothing_from_being_stored(tmp_path: Path) -> None:
+    store = TraceStore.open(tmp_path / "telemetry.db", max_age_seconds=60)
+    connection = store._connection
+    assert connection is not None
+    connection.set_authorizer(lambda action, *_: sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_DELETE else sqlite3.SQLITE_OK)
+    for number in (1, 2):
+        store.add_spans([span("old", number, start=1, end=2)])
+    assert (store.span_count(), "nothing could be erased" in warnings()[-1]) == (2, True)
+    connection.set_authorizer(None)
+    assert store.retain() == 1
+    store.close()
 
 
 VALUES = st.recursive(
