@@ -59,7 +59,7 @@ def test_every_kind_of_trace_is_accessible_with_its_details_open(page: Page, vie
     trace = getattr(viewer.scene, name)
     page.goto(f"{viewer.url}/view/traces/{trace.id}?notes=true&span={trace.spans[0].span_id}")
     expect(page.locator(".wf-row").first).to_be_visible()
-    expect(page.locator(".details .pairs").first).to_be_visible()
+    expect(page.locator(".details .part").first).to_be_visible()
     assert violations(page) == []
 
 

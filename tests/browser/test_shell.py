@@ -58,7 +58,7 @@ def test_the_navigation_folds_into_a_menu_where_it_is_narrow(narrow: Page, viewe
     narrow.goto(f"{viewer.url}/view/")
     link = narrow.get_by_role("link", name="Latency", exact=True)
     expect(link).to_be_hidden()
-    narrow.get_by_role("button", name="Pages").click()
+    narrow.get_by_role("button", name="Pages", exact=True).click()
     assert violations(narrow) == []
     link.click()
     expect(narrow.locator("h1")).to_have_text("Latency")
@@ -88,10 +88,10 @@ def test_a_viewer_with_a_token_asks_for_it_and_goes_on_where_it_was(page: Page, 
         dialog = page.get_by_role("dialog")
         expect(dialog).to_contain_text("A token, please")
         assert violations(page) == []
-        page.get_by_label("Token").fill("another")
+        page.get_by_role("textbox", name="Token").fill("another")
         page.keyboard.press("Enter")
         expect(dialog.get_by_role("alert")).to_contain_text("token")
-        page.get_by_label("Token").fill("a-token-of-some-length-0123456789")
+        page.get_by_role("textbox", name="Token").fill("a-token-of-some-length-0123456789")
         page.keyboard.press("Enter")
         expect(dialog).to_have_count(0)
         expect(page.locator("main")).to_contain_text("Nothing stored yet")

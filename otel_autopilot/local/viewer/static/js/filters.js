@@ -26,7 +26,7 @@ export async function loadFacets() {
  *   `facet` names the list of `facets` that has the options; `any` is what no choice is called
  */
 export function choice({ name, label, any = "any", options = [], facet, change }) {
-  const select = h("select", { name, on: { change: () => change({ [name]: select.value }) } });
+  const select = h("select", { name, "aria-label": label, on: { change: () => change({ [name]: select.value }) } });
   const element = h("label", { class: "field" }, h("span", null, label), select);
   let wanted = "";
   const draw = (list) => {

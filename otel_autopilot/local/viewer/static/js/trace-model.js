@@ -104,8 +104,9 @@ export function search(model, text) {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   if (!words.length) return [];
   return model.spans.flatMap((span, i) => {
-    const all = [span.name, span.service, span.stage, span.status_message, span.facts, span.kind, span.span_id, ...span.events.map((event) => event.name), ...(model.logsOf.get(span.span_id) ?? []).map((log) => log.body)].join("\n").toLowerCase();
-    return words.every((word) => all.includes(word)) ? [i] : [];
+    const all = [span.name, span.service, span.stage, span.status_message, span.facts, span.kind, ...span.events.map((event) => event.name), ...(model.logsOf.get(span.span_id) ?? []).map((log) => log.body)].join("\n").toLowerCase();
+    // Short words would stand in many ids by chance.
+    return words.every((word) => all.includes(word) || (word.length >= 8 && span.span_id.startsWith(word))) ? [i] : [];
   });
 }
 

@@ -52,7 +52,10 @@ export function create({ query, signal, setQuery, setTitle }) {
         fill(place, live.state?.traces ? emptyNote("No metric yet", h("p", null, "Metrics show here a few seconds after a process sends the first.")) : firstTrace(false));
         return;
       }
-      if (side.parentElement !== place) fill(place, side, h("div", null, problem, card));
+      if (side.parentElement !== place) {
+        fill(place, side, h("div", null, problem, card));
+        loadSeries(true);
+      }
       drawList();
       if (!now().get("name")) setQuery({ name: metrics[0].name });
     } catch (error) {
@@ -83,7 +86,7 @@ export function create({ query, signal, setQuery, setTitle }) {
       fill(problem);
       draw();
     } catch (error) {
-      if (error.name === "AbortError" || quietly) return;
+      if (error.name === "AbortError" || (quietly && !card.hidden)) return;
       card.hidden = true;
       fill(problem, problemNote(error, () => loadSeries()));
     }
