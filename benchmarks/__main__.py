@@ -155,6 +155,7 @@ def pipeline(results: dict[str, Any], *, quick: bool) -> None:
     result = child("store", "--spans", "100000" if quick else "1000000")
     for key in ("trace_ms", "find_ms", "list_ms"):
         result[key] = distribution(result[key], "ms")
+    result["queries_ms"] = {question: distribution(took, "ms") for question, took in result["queries_ms"].items()}
     results["store"] = {**result, "goal": ">= 50000 spans/s, one trace < 50 ms"}
 
 

@@ -27,11 +27,13 @@ CREATE INDEX traces_sender ON traces (sender, start_unix_nano DESC) WHERE sender
 
 #: The attempts at stages: what the breakdown of a day reads, without touching spans. They go by the time at which their email
 #: began, so they lie with their trace. ``stage`` is its place in `telemetry.names.STAGES`; ``wait_nano`` is null where it isn't known.
+#: Few attempts are odd: an index of those alone costs nothing where all goes well.
 ATTEMPTS = """
 CREATE TABLE attempts (
     trace INTEGER NOT NULL, span_id BLOB NOT NULL, stage INTEGER NOT NULL, duration_nano INTEGER NOT NULL, wait_nano INTEGER,
     attempt INTEGER NOT NULL, error INTEGER NOT NULL, lost INTEGER NOT NULL, outcome TEXT, PRIMARY KEY (trace, span_id)
 ) WITHOUT ROWID;
+CREATE INDEX attempts_odd ON attempts (trace) WHERE error OR lost OR attempt > 1;
 """
 
 #: Links from spans to others, to be followed backwards.

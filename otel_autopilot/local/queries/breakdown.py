@@ -120,11 +120,11 @@ def emails_of(connection: sqlite3.Connection, filters: Filters) -> Emails:
     stages = [Attempts(stage) for stage in STAGES]
     emails = Emails(filters.range, count, failed, rejected, under_way, int(length_sum), sorted(json.loads(durations)), stages)
     # Whole columns come as one text each, which is read much faster than rows.
-    well = "NOT error AND NOT lost"
     columns = [
-        f"json_group_array({column}) FILTER (WHERE stage = {number} AND {well} AND {column} IS NOT NULL)"
-        for number in range(len(STAGES)) for column in ("duration_nano", "wait_nano")
-    ]  # fmt: skip
+        f"json_group_array({column}) FILTER (WHERE stage = {number}{known} AND NOT error AND NOT lost)"
+        for number in range(len(STAGES))
+        for column, known in (("duration_nano", ""), ("wait_nano", " AND wait_nano IS NOT NULL"))
+    ]
     source = f"traces INDEXED BY traces_list CROSS JOIN attempts ON trace = number WHERE {where}"
     row = connection.execute(f"SELECT {', '.join(columns)} FROM {source}", values).fetchone()  # noqa: S608  # nosec B608  # columns by name
     for stage, work, wait in zip(stages, row[::2], row[1::2], strict=True):
@@ -132,7 +132,8 @@ def emails_of(connection: sqlite3.Connection, filters: Filters) -> Emails:
         stage.count, stage.work_sum, stage.wait_sum = len(stage.work), sum(stage.work), sum(stage.wait)
     rest = connection.execute(
         "SELECT stage, duration_nano, coalesce(wait_nano, 0), error, lost, attempt > 1 "  # noqa: S608
-        f"FROM {source} AND (error OR lost OR attempt > 1)",  # nosec B608  # columns by name
+        "FROM attempts INDEXED BY attempts_odd CROSS JOIN traces ON number = trace "
+        f"WHERE (error OR lost OR attempt > 1) AND {where}",  # nosec B608  # columns by name
         values,
     )
     for number, work, wait, error, lost, again in rest:

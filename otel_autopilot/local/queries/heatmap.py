@@ -45,22 +45,23 @@ def heatmap(
         source = "traces INDEXED BY traces_list CROSS JOIN attempts ON trace = number"
         length, failed = ("wait_nano" if wait else "duration_nano"), "error"
         where += f" AND stage = {STAGES.index(of)} AND {length} IS NOT NULL"
-    starts, lengths, errors = (
+    # Whole columns come as one text each, which is read much faster than rows: twice the column's number, and one for a failure.
+    columns_of = f"(start_unix_nano - ?) / ? * 2 + CASE WHEN {failed} THEN 1 ELSE 0 END"
+    places, lengths = (
         json.loads(column)
         for column in connection.execute(
-            f"SELECT json_group_array((start_unix_nano - ?) / ?), json_group_array({length}), json_group_array(CASE WHEN {failed} THEN 1 ELSE 0 END) "  # noqa: S608  # nosec B608
-            f"FROM {source} WHERE {where}",
+            f"SELECT json_group_array({columns_of}), json_group_array({length}) FROM {source} WHERE {where}",  # noqa: S608  # nosec B608
             [filters.range.first, step, *values],
         ).fetchone()
     )
-    places = list(map(partial(bisect_right, BOUNDS), lengths))
-    cells = Counter(zip(starts, places, errors, strict=True))
-    lowest, highest = min(places, default=1), max(places, default=0)
+    cells = Counter(zip(places, map(partial(bisect_right, BOUNDS), lengths), strict=True))
+    rows = [row for _, row in cells]
+    lowest, highest = min(rows, default=1), max(rows, default=0)
     counts = [[0] * (highest - lowest + 1) for _ in range(count)]
     failures = [[0] * (highest - lowest + 1) for _ in range(count)]
-    for (column, row, error), number in cells.items():
-        counts[column][row - lowest] += number
-        failures[column][row - lowest] += number * error
+    for (place, row), number in cells.items():
+        counts[place // 2][row - lowest] += number
+        failures[place // 2][row - lowest] += number * (place % 2)
     return {
         "from_unix_nano": filters.range.first, "to_unix_nano": filters.range.to, "step_ns": step,
         "bounds_ns": list(BOUNDS[lowest - 1 : highest]), "counts": counts, "errors": failures,
