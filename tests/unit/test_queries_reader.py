@@ -17,6 +17,7 @@ from otel_autopilot.local.queries.reader import Reader
 from otel_autopilot.local.store import TraceStore
 from otel_autopilot.local.tables import VERSION
 from tests.unit.query_cases import BEGAN, RANGE, attempt, span, stored, strict_json
+from tests.unit.test_local_store import _TABLES_2
 
 
 def everything(queries: Queries) -> list[dict[str, object]]:
@@ -63,6 +64,13 @@ def test_a_newer_store_and_a_broken_one_are_errors_and_an_older_one_is_migrated(
     broken.write_bytes(b"not a database" * 100)
     with pytest.raises(StoreError, match="can't be read"):
         Queries(broken).state()
+    older = tmp_path / "older.db"
+    with closing(sqlite3.connect(older)) as file, file:
+        file.executescript(_TABLES_2)
+        file.execute("PRAGMA user_version=2")
+    assert Queries(older).traces()["traces"] == []
+    with closing(sqlite3.connect(older)) as file:
+        assert file.execute("PRAGMA user_version").fetchone() == (VERSION,)
 
 
 def test_what_is_asked_is_answered_while_a_writer_is_in_the_midst_of_a_transaction(tmp_path: Path) -> None:
