@@ -10,7 +10,7 @@ from playwright.sync_api import sync_playwright
 
 INTO = Path(__file__).parent / "pictures"
 #: Name, page, colour scheme.
-PICTURES = (("emails", "/view/", "light"), ("trace", "", "light"), ("latency", "/view/latency?from=15m", "dark"))
+PICTURES = (("emails", "/view/?from=15m", "light"), ("trace", "", "light"), ("latency", "/view/latency?from=15m", "dark"))
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         for name, page, scheme in PICTURES:
-            tab = browser.new_context(viewport={"width": 1280, "height": 720}, color_scheme=scheme).new_page()  # type: ignore[arg-type]
+            tab = browser.new_context(viewport={"width": 1280, "height": 820}, color_scheme=scheme).new_page()  # type: ignore[arg-type]
             tab.goto(f"{given.address}{page or '/view/traces/' + given.trace}")
             tab.wait_for_load_state("networkidle")
             tab.wait_for_timeout(1_000)
