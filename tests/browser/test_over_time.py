@@ -64,7 +64,7 @@ def test_an_exemplar_of_a_metric_opens_its_trace(page: Page, viewer: Viewer) -> 
     page.get_by_label("By", exact=True).select_option("autopilot.outcome")
     expect(page).to_have_url(re.compile("by=autopilot.outcome"))
     if not page.locator(".exemplars").is_visible():
-        page.get_by_text("Exemplars").click()
+        page.locator("summary", has_text="Exemplars").click()
     page.locator(".exemplars a").first.click()
     expect(page.locator(".wf-row").first).to_be_visible()
 

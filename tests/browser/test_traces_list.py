@@ -95,7 +95,7 @@ def test_more_rows_come_with_scrolling_and_stay_when_coming_back(page: Page, vie
     opened(page, viewer)
     first = page.locator(ROWS).count()
     page.evaluate("scrollTo(0, document.body.scrollHeight)")
-    page.wait_for_function(f"document.querySelectorAll('{ROWS}').length > {first}")
+    expect(page.locator(ROWS)).not_to_have_count(first)
     many, place = page.locator(ROWS).count(), page.locator(ROWS).nth(first - 5)
     place.scroll_into_view_if_needed()
     top = page.evaluate("scrollY")

@@ -4,10 +4,17 @@ import { get } from "./api.js";
 import { asTime } from "./filters.js";
 import { h } from "./dom.js";
 import { clock, counted, tick } from "./format.js";
+import { live } from "./live.js";
 import { asking } from "./states.js";
 import { colours } from "./theme.js";
 
 const HEIGHT = 44;
+
+/** The last day, or since the oldest trace where that is less. */
+function beginning() {
+  const oldest = live.state?.store.oldest_unix_nano;
+  return oldest && oldest / 1e6 > Date.now() - 86_400_000 ? asTime(oldest - 1e9) : "24h";
+}
 
 /** @param {{signal: AbortSignal, change: (changes: Record<string, string>) => void}} options */
 export function activity({ signal, change }) {
@@ -23,7 +30,9 @@ export function activity({ signal, change }) {
   async function load(filters) {
     try {
       const { service, workflow, version, from, to } = filters;
-      const answer = await get("heatmap", { service, workflow, version, from: from ?? "24h", to, columns: 120 }, next());
+      const mine = next();
+      await live.ready;
+      const answer = await get("heatmap", { service, workflow, version, from: from ?? beginning(), to, columns: 120 }, mine);
       const sum = (column) => column.reduce((total, one) => total + one, 0);
       bins = { ...answer, all: answer.counts.map(sum), bad: answer.errors.map(sum) };
       element.hidden = bins.all.every((one) => one === 0);

@@ -9,12 +9,15 @@ let state = null;
 let paused = false;
 let online = true;
 let timer = 0;
+/** Resolves when `state` was asked for the first time, answered or not. @type {Promise<void>} */
+let first = Promise.resolve();
 /** @type {Set<(event: "state" | "changed" | "online" | "paused") => void>} */
 const listeners = new Set();
 
 export const live = {
   /** The last answer to `state`; null before the first. */
   get state() { return state; },
+  get ready() { return first; },
   get paused() { return paused; },
   get online() { return online; },
 
@@ -39,7 +42,7 @@ export const live = {
     document.addEventListener("visibilitychange", () => {
       if (document.visibilityState === "visible") ask();
     });
-    return ask();
+    first = ask();
   },
 };
 

@@ -121,7 +121,7 @@ export function waterfall({ view, signal, moved, opened, toggled }) {
         h("span", { class: "name one-line", dir: "auto", title: line(span.name, 300) }, line(span.name, 160)),
         span.attempt > 1 && h("span", { class: "tag warn", title: `Attempt ${span.attempt}` }, `#${span.attempt}`),
         span.lost && h("span", { class: "tag bad" }, "lost"),
-        span.orphan && h("span", { class: "tag warn", title: "Its parent is not in the store" }, "orphan"),
+        span.orphan && !model.trace.under_way && h("span", { class: "tag warn", title: "Its parent is not in the store" }, "orphan"),
         shut && h("span", { class: "tag", title: "Spans below it" }, `+${model.end[row.i] - row.i - 1}`),
         tells && h("span", { class: "muted one-line service" }, line(span.service, 40))),
       h("span", { role: "gridcell", class: "wf-time", "aria-label": barInWords(model, row.i) }, bar(model, row.i, view, width)),

@@ -21,6 +21,8 @@ export function create({ query, signal, setQuery, setTitle }) {
   const nextSeries = asking(signal);
   let metrics = null;
   let answer = null;
+  /** Whether the reader unfolded the exemplars; null before that was asked. @type {boolean | null} */
+  let unfolded = null;
   const now = () => new URLSearchParams(location.search);
   const change = (changes) => setQuery(changes, { push: true });
 
@@ -120,7 +122,7 @@ export function create({ query, signal, setQuery, setTitle }) {
     fill(told, line(answer.description, 300) || "It was sent without a description.", " ", h("span", { class: "tag" }, type), " ", h("span", { class: "tag" }, answer.unit || "no unit"));
     notes.hidden = !answer.series_left_out && !series.every((one) => one.values.every((value) => value === null));
     fill(notes, series.every((one) => one.values.every((value) => value === null)) && h("p", { class: "muted" }, "Nothing was recorded in this range."), answer.series_left_out > 0 && h("p", { class: "muted" }, `${counted(answer.series_left_out, "smaller series", "smaller series")} left out.`));
-    fill(exemplars, points.length > 0 && h("details", { class: "part", open: points.length < 9 }, h("summary", null, icon("right"), "Exemplars", h("span", { class: "muted" }, ` ${points.length}: recordings with their trace`)), h("div", { class: "scrolls exemplars", tabindex: "0", role: "region", "aria-label": "Exemplars" }, h("table", { class: "plain" },
+    fill(exemplars, points.length > 0 && h("details", { class: "part", open: unfolded ?? points.length < 9 }, h("summary", { on: { click: (event) => (unfolded = !event.currentTarget.parentElement.open) } }, icon("right"), "Exemplars", h("span", { class: "muted" }, ` ${points.length}: recordings with their trace`)), h("div", { class: "scrolls exemplars", tabindex: "0", role: "region", "aria-label": "Exemplars" }, h("table", { class: "plain" },
       h("thead", null, h("tr", null, h("th", { scope: "col" }, "When"), h("th", { scope: "col", class: "num" }, "Value"), h("th", { scope: "col" }, "Labels"), h("th", { scope: "col" }, "Trace"))),
       h("tbody", null, [...points].sort((a, b) => b.value - a.value).slice(0, 100).map((one) => h("tr", null, h("td", null, timeElement(one.time_unix_nano)), h("td", { class: "num" }, measured(one.value, answer.unit)), h("td", { class: "muted" }, line(Object.entries(one.labels).map(([key, value]) => `${key}=${value}`).join(" "), 100)), h("td", null, h("a", { class: "mono", href: `/view/traces/${one.trace_id}?span=${one.span_id}` }, one.trace_id.slice(0, 12))))))))));
   }

@@ -8,7 +8,7 @@ import { icon } from "../icons.js";
 import { live } from "../live.js";
 import { go } from "../router.js";
 import { announce } from "../say.js";
-import { marks, outcome, stageBar, stageLegend, STAGES } from "../stages.js";
+import { marks, nameOf, outcome, stageBar, stageLegend, STAGES } from "../stages.js";
 import { asking, emptyNote, problemNote, waiting } from "../states.js";
 import { line } from "../text.js";
 import { activity } from "../activity.js";
@@ -16,6 +16,12 @@ import { firstTrace } from "../first-trace.js";
 
 const PAGE = 50;
 const FILTERS = ["q", "stage", "outcome", "service", "workflow", "version", "min_ms", "max_ms", "errors", "measure", "from", "to"];
+
+/** A field that is there only while its filter is set: another page set it. */
+function chosenOnly(field) {
+  const name = field.element.querySelector("select").name;
+  return { ...field, show(query) { field.show(query); field.element.hidden = !query.get(name); } };
+}
 
 /** @param {import("../router.js").Context} context @returns {import("../router.js").Page} */
 export function create({ params, query, signal, setQuery, memory }) {
@@ -36,10 +42,11 @@ export function create({ params, query, signal, setQuery, memory }) {
     emails && choice({ name: "stage", label: "Stage", options: STAGES.map((one) => [one, one]), change }),
     choice({ name: "service", label: "Service", facet: "services", change }),
     choice({ name: "workflow", label: "Workflow", facet: "workflows", change }),
+    chosenOnly(choice({ name: "version", label: "Version", facet: "versions", change })),
     durations({ change }),
     toggle({ name: "errors", label: "With errors", change }),
   ].filter(Boolean);
-  const clear = h("button", { type: "button", class: "button quiet", on: { click: () => change(Object.fromEntries(FILTERS.map((name) => [name, null]))) } }, "Clear filters");
+  const clear = h("button", { type: "button", class: "button quiet", on: { click: () => change(Object.fromEntries(FILTERS.map((name) => [name, null]))) } }, icon("cross"), "Clear");
   const told = h("p", { class: "muted", role: "status" });
   const list = h("div", { class: "rows", role: "rowgroup" });
   const head = h("div", { class: "row head", role: "row" },
@@ -135,13 +142,13 @@ export function create({ params, query, signal, setQuery, memory }) {
   function drawRow(trace, longest, old) {
     const { trace_id: id } = trace;
     const staged = Object.keys(trace.stages ?? {}).length > 0;
-    const title = emails ? line(trace.run_id ? trace.run_id.slice(0, 12) : trace.name, 60) : line(trace.name, 120);
+    const title = emails ? line(trace.run_id ? trace.run_id.slice(0, 12) : nameOf(trace), 60) : line(nameOf(trace), 120);
     const facts = emails ? [trace.workflow, trace.service !== "otel-autopilot" && trace.service] : [trace.service, trace.workflow];
     const cells = [
       h("span", { role: "gridcell", class: "pick" }, h("input", { type: "checkbox", tabIndex: -1, "aria-label": `Select ${title} to compare`, data: { pick: id } })),
       h("span", { role: "gridcell", class: "what" }, outcome(trace)),
       h("span", { role: "gridcell", class: "who" }, h("a", { href: `/view/traces/${id}`, tabindex: "-1", class: emails && trace.run_id ? "mono one-line" : "one-line", dir: "auto" }, title), h("span", { class: "muted one-line", dir: "auto" }, line(facts.filter(Boolean).join(" · "), 80))),
-      h("span", { role: "gridcell", class: "bar-cell" }, staged ? stageBar(trace) : h("div", { class: "stage-bar" }), marks(trace)),
+      h("span", { role: "gridcell", class: "bar-cell" }, staged ? stageBar(trace) : h("span", { class: "grow" }), marks(trace)),
       h("span", { role: "gridcell", class: "num took" }, h("strong", null, duration(trace.duration_ns)), h("i", { class: "meter", style: { "--share": `${Math.min(100, (100 * trace.duration_ns) / longest).toFixed(2)}%` } })),
       h("span", { role: "gridcell", class: "num spans" }, count(trace.spans), trace.errors > 0 && h("span", { class: "tag bad", title: counted(trace.errors, "span with an error", "spans with errors") }, icon("cross"), count(trace.errors))),
       h("span", { role: "gridcell", class: "num when" }, timeElement(trace.start_unix_nano, { relative: true })),
