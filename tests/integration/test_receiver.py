@@ -382,7 +382,7 @@ asyncio.run(main())
 def serve(data_dir: Path, *more: str) -> tuple[subprocess.Popen[str], list[str]]:
     pipe = subprocess.PIPE
     process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(SERVE), str(data_dir), *more], stdin=pipe, stdout=pipe, text=True
+        [sys.executable, "-c", textwrap.dedent(SERVE), str(data_dir), *more], stdin=pipe, stdout=pipe, stderr=pipe, text=True
     )
     assert process.stdout is not None
     return process, process.stdout.readline().split()
@@ -417,7 +417,7 @@ def test_a_fork_of_the_process_leaves_parent_and_child_able_to_work(data_dir: Pa
         assert process.stdout.readline() == "0\n", "the child worked to its end"
         send(batch(1).content, timeout=30)
     process.kill()
-    process.communicate()
+    assert process.communicate()[1] == "", "gRPC has something to say about the fork"
 
 
 # --- who receives -----------------------------------------------------------------------------------------------------

@@ -1,10 +1,18 @@
-"""OTLP over gRPC on loopback."""
+"""OTLP over gRPC on loopback.
+
+A process with this server may fork; the child has none of gRPC's threads and must not use it. A child that lives on without exec
+keeps the port busy after its parent; our own children come from a fork server, which has no handle of it.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
+
+# gRPC looks at this as it is imported. Its support of forks is for clients; beside a server it does nothing, and says so on stderr.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
