@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -234,6 +235,17 @@ def test_a_body_of_100_megabytes_is_refused_without_being_held(receiver: Receivi
     assert post(receiver, batch(1).content).status_code == 200
 
 
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """Room for both ends of a thousand connections in one process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < 4_096:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (4_096 if hard == resource.RLIM_INFINITY else min(4_096, hard), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.usefixtures("many_files")
 def test_a_thousand_connections_idle_or_slow_keep_nobody_else_out(receiver: Receiving) -> None:
     http, rpc = (address.removeprefix("http://").split(":") for address in (receiver.http, receiver.grpc))
     with ExitStack() as opened:
