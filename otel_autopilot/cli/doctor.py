@@ -61,6 +61,9 @@ def _checks(settings: Settings) -> list[Check]:
     checks += [
         _port("SMTP gateway", settings.smtp_host, settings.smtp_port, "AUTOPILOT_SMTP_PORT"),
         _port("API", settings.http_host, settings.http_port, "AUTOPILOT_HTTP_PORT"),
+        _port("Viewer", settings.http_host, settings.view_port, "AUTOPILOT_VIEW_PORT"),
+        _port("OTLP, gRPC", "127.0.0.1", settings.otlp_grpc_port, "AUTOPILOT_OTLP_GRPC_PORT"),
+        _port("OTLP, HTTP", "127.0.0.1", settings.otlp_http_port, "AUTOPILOT_OTLP_HTTP_PORT"),
     ]
     if settings.collector:
         checks.append(_reachable("Collector", settings.collector, 4317))
@@ -98,7 +101,7 @@ def _port(name: str, host: str, port: int, variable: str) -> Check:
         return Check(name, ok=True, detail="takes a free port")
     try:
         with socket.create_connection((host, port), CONNECT_SECONDS):
-            return Check(name, ok=True, detail=f"something answers at {host}:{port} (serve, or another program: {variable})")
+            return Check(name, ok=True, detail=f"something answers at {host}:{port} (serve, view, or another program: {variable})")
     except OSError:
         return Check(name, ok=True, detail=f"{host}:{port} is free")
 

@@ -8,6 +8,7 @@ transaction.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import sqlite3
 import threading
@@ -38,6 +39,8 @@ BUSY_SECONDS = 30.0
 CHECKPOINT_PAGES = 8_000
 #: Batches between two looks at age and size.
 RETENTION_EVERY = 200
+#: How long a look may keep the batch that it follows waiting; the next one goes on.
+RETENTION_SECONDS = 0.2
 
 #: Work of each stage of a trace, lost attempts aside.
 _WORKED = "SELECT stage, sum(duration_nano) FROM attempts WHERE trace = ? AND NOT lost GROUP BY stage ORDER BY stage"
@@ -91,6 +94,7 @@ class TraceStore:
         self._max_bytes = max_bytes
         self._lock = threading.RLock()
         self._batches = 0
+        self._behind = False
         self._resources: dict[tuple[str, int], tuple[dict[str, Any], int]] = {}
         self._connection: sqlite3.Connection | None = self._connect()
         self._closed = False
@@ -193,9 +197,9 @@ class TraceStore:
         except (sqlite3.Error, OverflowError) as error:
             raise StoreError(f"{self.path}: not stored: {error}") from error
         self._batches += 1
-        if self._batches % RETENTION_EVERY == 1:
+        if self._batches % RETENTION_EVERY == 1 or self._behind:
             try:
-                self.retain()
+                self.retain(RETENTION_SECONDS)
             except StoreError as error:  # what was to be stored is; the next look tries again
                 diagnostics.keep(str(error))
 
@@ -315,21 +319,32 @@ class TraceStore:
 
     # --- retention ----------------------------------------------------------------------------------------------------
 
-    def retain(self) -> int:
-        """Erase what is too old, and the oldest while the file is too large; returns how many traces, log records and points went."""
-        erased = 0
-        if self._max_age_seconds is not None:
-            before = time.time_ns() - int(self._max_age_seconds * 1e9)
-            while gone := self._erase_oldest(STEP, before):
+    def retain(self, budget_seconds: float = math.inf) -> int:
+        """Erase what is too old, and the oldest while the file is too large; returns how many traces, log records and points went.
+
+        Stops after a step when that took ``budget_seconds``; the next batch that is stored goes on.
+        """
+        until = time.monotonic() + budget_seconds
+        erased, self._behind = 0, False
+        for step in (self._erase_old, self._erase_excess):
+            while gone := step():
                 erased += gone
-        while self._max_bytes is not None and (size := self._size()) > self._max_bytes:
-            with self._lock:
-                count = int(self._own().execute("SELECT traces FROM totals").fetchone()[0])
-            gone = self._erase_oldest(max(1, min(STEP, int(count * (1 - self._max_bytes / size)))))
-            if not gone:
-                break
-            erased += gone
+                if time.monotonic() > until:
+                    self._behind = True
+                    return erased
         return erased
+
+    def _erase_old(self) -> int:
+        if self._max_age_seconds is None:
+            return 0
+        return self._erase_oldest(STEP, time.time_ns() - int(self._max_age_seconds * 1e9))
+
+    def _erase_excess(self) -> int:
+        if self._max_bytes is None or (size := self._size()) <= self._max_bytes:
+            return 0
+        with self._lock:
+            count = int(self._own().execute("SELECT traces FROM totals").fetchone()[0])
+        return self._erase_oldest(max(1, min(STEP, int(count * (1 - self._max_bytes / size)))))
 
     def _size(self) -> int:
         connection = self._own()

@@ -456,6 +456,22 @@ def test_two_processes_write_at_once_and_one_killed_leaves_only_whole_batches(tm
         assert store.execute("SELECT count(*) FROM traces WHERE spans = 50").fetchone() == (len(counts),)
 
 
+def test_a_batch_does_not_wait_until_all_that_is_old_is_erased_and_the_next_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("otel_autopilot.local.store.RETENTION_SECONDS", 0.0)
+    now = time.time_ns()
+    old = TraceStore.open(tmp_path / "t.db")
+    old.add_spans([span("old", 1, trace=number, start=1_000 + number) for number in range(1, 1_201)])
+    old.close()
+    store = TraceStore.open(tmp_path / "t.db", max_age_seconds=60)
+    left = []
+    for number in range(4):
+        store.add_spans([span("new", 1, trace=10_000 + number, start=now, end=now)])
+        left.append(store.span_count())
+    assert left == [1_201 - 500, 1_202 - 1_000, 3, 4]
+
+
 OPENING = """
 import sys
 from pathlib import Path
