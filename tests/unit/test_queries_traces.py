@@ -229,7 +229,7 @@ def test_an_email_is_under_way_until_its_root_comes(tmp_path: Path) -> None:
     path = tmp_path / "telemetry.db"
     queries = stored(path, [attempt("email", 2, 1, 5, BEGAN, SECOND)])
     (row,) = queries.traces()["traces"]
-    assert (row["under_way"], row["outcome"], row["name"]) == (True, None, "email")
+    assert (row["under_way"], row["outcome"], row["name"]) == (True, None, "email pipeline")
     stored(path, [span("email pipeline", 1, trace=5, start=BEGAN - 5, attributes={"autopilot.outcome": "success"})])
     (row,) = queries.traces()["traces"]
     assert (row["under_way"], row["outcome"], row["name"], row["start_unix_nano"]) == (

@@ -6,6 +6,7 @@ import sqlite3
 from typing import Any
 
 from otel_autopilot.local.queries.shown import cut
+from otel_autopilot.local.rows import label
 from otel_autopilot.local.values import decode
 from otel_autopilot.telemetry.names import STAGES
 
@@ -32,7 +33,7 @@ def facets(connection: sqlite3.Connection) -> dict[str, Any]:
         if "service.instance.id" in of
     }
     logged = (decode(attributes) for (attributes,) in connection.execute("SELECT attributes FROM resources ORDER BY id DESC"))
-    services = {*_distinct(connection, "service"), *(cut(str(of.get("service.name", ""))) for of in logged)} - {""}
+    services = {*_distinct(connection, "service"), *(label(of.get("service.name")) or "" for of in logged)} - {""}
     return {
         "services": sorted(services)[:MOST_OFFERED],
         "workflows": _distinct(connection, "workflow"),

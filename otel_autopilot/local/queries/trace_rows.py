@@ -144,7 +144,7 @@ def _told(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> li
             }  # fmt: skip
     return [
         {
-            "trace_id": trace_id, "name": text(name), "service": service, "version": version, "start_unix_nano": start,
+            "trace_id": trace_id, "name": EMAIL_PIPELINE.name if email and not rooted else text(name), "service": service, "version": version, "start_unix_nano": start,
             "duration_ns": max(0, end - start), "spans": spans, "errors": errors, "run_id": run_id, "workflow": workflow,
             "outcome": outcome, "under_way": bool(email) and not rooted, "stages": stages[number],
         }

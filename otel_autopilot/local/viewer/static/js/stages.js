@@ -19,9 +19,6 @@ export function outcomeOf(trace) {
   return { kind: "warn", label: line(outcome, 40), icon: "alert" };
 }
 
-/** The name of a trace: an email's is that of its root span, also while that is still to come. */
-export const nameOf = (trace) => (trace.under_way ? WHOLE : trace.name);
-
 /** Icon and word; never colour alone. */
 export function outcome(trace) {
   const { kind, label, icon: name } = outcomeOf(trace);

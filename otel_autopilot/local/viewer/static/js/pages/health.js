@@ -62,13 +62,15 @@ export function create({ signal }) {
     const at = live.state?.receiver;
     const shown = receiver ? SIGNALS.filter((name) => receiver.signals[name]) : [];
     return h("section", { class: "card" }, h("header", null, h("h2", null, "Receiver"), at && h("span", { class: "muted mono" }, `${at.grpc} · ${at.http}`)),
-      receiver ? h("div", { class: "scrolls", tabindex: "0", role: "region", "aria-label": "Receiver" }, h("table", { class: "plain" }, h("thead", null, h("tr", null, ["Signal", "Accepted", "Rejected", "Requests", "Bytes"].map((name, i) => h("th", { scope: "col", class: i ? "num" : "" }, name)))),
+      receiver ? h("div", { class: "scrolls", tabindex: "0", role: "region", "aria-label": "Receiver" }, h("table", { class: "plain" }, h("thead", null, h("tr", null, ["Signal", "Accepted", "Rejected", "Requests", "Refused", "Bytes"].map((name, i) => h("th", { scope: "col", class: i ? "num" : "" }, name)))),
         h("tbody", null, shown.map((name) => {
           const one = receiver.signals[name];
-          const refused = dropped({ dropped: one.rejected });
-          return h("tr", null, h("th", { scope: "row" }, name), h("td", { class: "num" }, count(one.accepted)), h("td", { class: "num", title: Object.entries(one.rejected).map(([why, number]) => `${count(number)} ${why}`).join("\n") }, refused ? h("span", { class: "outcome failed" }, count(refused)) : "0"), h("td", { class: "num" }, count(one.requests)), h("td", { class: "num" }, bytes(one.bytes)));
+          const [rejected, refused] = [one.rejected, one.refused].map((reasons) => dropped({ dropped: reasons }));
+          const told = (reasons, number) => h("td", { class: "num", title: Object.entries(reasons).map(([why, many]) => `${count(many)} ${why}`).join("\n") }, number ? h("span", { class: "outcome failed" }, count(number)) : "0");
+          return h("tr", null, h("th", { scope: "row" }, name), h("td", { class: "num" }, count(one.accepted)), told(one.rejected, rejected), h("td", { class: "num" }, count(one.requests)), told(one.refused, refused), h("td", { class: "num" }, bytes(one.bytes)));
         })))) : h("p", { class: "inside muted" }, "No receiver runs beside this viewer: it shows what processes on this machine stored themselves."),
-      shown.flatMap((name) => Object.entries(receiver.signals[name].rejected).filter(([, number]) => number > 0).map(([why, number]) => h("p", { class: "inside muted" }, `${count(number)} ${name} rejected: ${line(why, 100)}`))));
+      shown.flatMap((name) => Object.entries(receiver.signals[name].rejected).filter(([, number]) => number > 0).map(([why, number]) => h("p", { class: "inside muted" }, `${count(number)} ${name} rejected: ${line(why, 100)}`))),
+      shown.flatMap((name) => Object.entries(receiver.signals[name].refused).filter(([, number]) => number > 0).map(([why, number]) => h("p", { class: "inside muted" }, `${counted(number, "request")} with ${name} refused: ${line(why, 100)}`))));
   }
 
   function storeCard(store) {

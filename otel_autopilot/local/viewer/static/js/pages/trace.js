@@ -8,7 +8,7 @@ import { icon } from "../icons.js";
 import { live } from "../live.js";
 import { minimap } from "../minimap.js";
 import { announce, copy, toast } from "../say.js";
-import { marks, nameOf, outcome, stageSummary } from "../stages.js";
+import { marks, outcome, stageSummary } from "../stages.js";
 import { asking, emptyNote, problemNote, waiting } from "../states.js";
 import { line, long } from "../text.js";
 import { TimeWindow } from "../time-window.js";
@@ -76,7 +76,7 @@ export function create({ params, query, signal, setQuery, setTitle, memory }) {
       tools.hidden = body.hidden = false;
       if (first) begin();
       else view.grow(model.length);
-      setTitle(`${line(nameOf(model.trace), 60)} ${duration(model.trace.duration_ns)}`);
+      setTitle(`${line(model.trace.name, 60)} ${duration(model.trace.duration_ns)}`);
       drawHead();
       map.show(model);
       draw();
@@ -122,7 +122,7 @@ export function create({ params, query, signal, setQuery, setTitle, memory }) {
     const linked = model.links.out.length + model.links.in.length;
     fill(head,
       h("div", { class: "trace-title" },
-        h("h1", { tabindex: "-1", dir: "auto" }, line(nameOf(trace), 120)), outcome(trace), h("strong", { class: "took number" }, duration(trace.duration_ns)), marks(trace),
+        h("h1", { tabindex: "-1", dir: "auto" }, line(trace.name, 120)), outcome(trace), h("strong", { class: "took number" }, duration(trace.duration_ns)), marks(trace),
         h("span", { class: "grow" }),
         h("div", { class: "bar" },
           h("button", { type: "button", class: "button", on: { click: () => copy(location.href, "Link copied") } }, icon("link"), h("span", null, "Copy link")),

@@ -8,7 +8,7 @@ import { icon } from "../icons.js";
 import { live } from "../live.js";
 import { go } from "../router.js";
 import { announce } from "../say.js";
-import { marks, nameOf, outcome, stageBar, stageLegend, STAGES } from "../stages.js";
+import { marks, outcome, stageBar, stageLegend, STAGES } from "../stages.js";
 import { asking, emptyNote, problemNote, waiting } from "../states.js";
 import { line } from "../text.js";
 import { activity } from "../activity.js";
@@ -142,7 +142,7 @@ export function create({ params, query, signal, setQuery, memory }) {
   function drawRow(trace, longest, old) {
     const { trace_id: id } = trace;
     const staged = Object.keys(trace.stages ?? {}).length > 0;
-    const title = emails ? line(trace.run_id ? trace.run_id.slice(0, 12) : nameOf(trace), 60) : line(nameOf(trace), 120);
+    const title = emails ? line(trace.run_id ? trace.run_id.slice(0, 12) : trace.name, 60) : line(trace.name, 120);
     const facts = emails ? [trace.workflow, trace.service !== "otel-autopilot" && trace.service] : [trace.service, trace.workflow];
     const cells = [
       h("span", { role: "gridcell", class: "pick" }, h("input", { type: "checkbox", tabIndex: -1, "aria-label": `Select ${title} to compare`, data: { pick: id } })),
