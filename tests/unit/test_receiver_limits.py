@@ -156,7 +156,11 @@ def test_gzip_is_taken_in_one_or_more_members_up_to_the_limit() -> None:
             gunzip(bomb, 1000)
 
 
-@pytest.mark.parametrize("content", [gzip.compress(b"x" * 1000)[:-9], b"no gzip", gzip.compress(b"x") + b"trailing", b"\x1f\x8b"])
+@pytest.mark.parametrize(
+    "content",
+    [gzip.compress(b"x" * 1000)[:-9], b"no gzip", gzip.compress(b"x") + b"trailing", b"\x1f\x8b"],
+    ids=["cut", "none", "more behind it", "a beginning"],
+)
 def test_gzip_that_is_none_or_ends_in_the_midst_is_refused(content: bytes) -> None:
     with pytest.raises(Malformed):
         gunzip(content, 1000)
