@@ -37,6 +37,7 @@ app.add_typer(stack_app)
 query_app = typer.Typer(
     name="query",
     help="Ask the embedded store what the viewer asks it: tables for people, --json for scripts.",
+    epilog="Example: `otel-autopilot query breakdown --from 7d`, then `otel-autopilot query traces --stage digest --min-ms 500 --json`",
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )

@@ -12,6 +12,7 @@ from rich.text import Text
 from otel_autopilot.local.summary import TraceSummary
 from otel_autopilot.local.terminal import glyphs_of
 from otel_autopilot.local.tree import STAGES
+from otel_autopilot.local.visible import visible
 from otel_autopilot.local.waterfall import COLOURS, duration
 
 _BAR = 16
@@ -36,11 +37,11 @@ def print_list(rows: Sequence[TraceSummary], out: Console) -> None:
         outcome = row.outcome or ("failed" if row.errors else "ok" if row.run_id is None else "running")
         style = {"success": "green", "ok": "green", "rejected": "yellow", "running": "cyan"}.get(outcome, "red")
         cells: list[str | Text] = [
-            f"{started:%m-%d %H:%M:%S}", Text(outcome, style=style), duration(row.end_unix_nano - row.start_unix_nano), _stages(row, glyph),
-            (row.run_id or row.trace_id)[:12],
+            f"{started:%m-%d %H:%M:%S}", Text(visible(outcome), style=style), duration(row.end_unix_nano - row.start_unix_nano), _stages(row, glyph),
+            Text(visible((row.run_id or row.trace_id)[:12])),
         ]  # fmt: skip
         if wide:
-            cells += [row.trace_id[:16], str(row.spans), row.name]
+            cells += [row.trace_id[:16], str(row.spans), Text(visible(row.name))]
         table.add_row(*cells)
     out.print(table)
 

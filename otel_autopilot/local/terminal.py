@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from otel_autopilot.local.model import LogRecordRow, SpanRecord
+from otel_autopilot.local.visible import escaped
 from otel_autopilot.local.waterfall import ASCII, UNICODE, Glyphs, render_waterfall
 
 
@@ -24,8 +25,8 @@ def glyphs_of(out: Console) -> Glyphs:
 
 
 def json_text(value: object) -> str:
-    """JSON in one line, as text where the output can hold it and with escapes where it can't."""
-    return json.dumps(value, ensure_ascii=not (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf"))
+    """JSON in one line, as text where the output can hold it and with escapes where it can't, or where a terminal would obey it."""
+    return escaped(json.dumps(value, ensure_ascii=not (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")))
 
 
 def print_trace(spans: Sequence[SpanRecord], logs: Sequence[LogRecordRow], out: Console) -> None:

@@ -13,6 +13,7 @@ from rich.text import Text
 from otel_autopilot.local.facts import facts_of
 from otel_autopilot.local.model import LogRecordRow, SpanRecord
 from otel_autopilot.local.tree import STAGES, Node, Tree, build_tree
+from otel_autopilot.local.visible import visible
 
 #: Lines of a waterfall at most; what is left out is counted.
 MOST_LINES = 400
@@ -104,12 +105,12 @@ def render_waterfall(
 
 def _header(tree: Tree, glyphs: Glyphs, columns: _Columns) -> list[Text]:
     root = tree.roots[0].span
-    outcome = str(root.attributes.get("autopilot.outcome") or ("failed" if root.failed else "ok"))
+    outcome = visible(str(root.attributes.get("autopilot.outcome") or ("failed" if root.failed else "ok")))
     started = datetime.fromtimestamp(tree.start_unix_nano / 1e9).astimezone()
     title = Text()
     if tree.under_way:
         outcome = "running"
-    title.append("email pipeline" if tree.under_way else root.name, style="bold")
+    title.append("email pipeline" if tree.under_way else visible(root.name), style="bold")
     title.append("  ")
     title.append(
         outcome,
@@ -120,11 +121,11 @@ def _header(tree: Tree, glyphs: Glyphs, columns: _Columns) -> list[Text]:
     title.append(f"  {duration(tree.length_nano)}", style="bold")
     title.append(f"  {started:%Y-%m-%d %H:%M:%S}.{started.microsecond // 1000:03d}", style="dim")
     run = root.attributes.get("autopilot.run.id")
-    parts = [f"run {str(run)[:12]}"] if run else []
+    parts = [f"run {visible(str(run)[:12])}"] if run else []
     parts.append(f"trace {root.trace_id}")
     workflow = root.attributes.get("autopilot.workflow")
     if workflow and columns.width >= 100:
-        parts.append(f"workflow {workflow}")
+        parts.append(f"workflow {visible(str(workflow))}")
     parts.append(f"{tree.spans} spans")
     lines = [title, *(Text(piece, style="dim") for piece in _pack(parts, columns.width))]
     for node in _some(tree):
@@ -318,7 +319,7 @@ def duration(nanoseconds: int) -> str:
 
 
 def _cut(text: str, room: int, glyphs: Glyphs) -> str:
-    text = " ".join(text.split())
+    text = visible(text)
     if cell_len(text) <= room:
         return set_cell_size(text, max(0, room))
     return set_cell_size(set_cell_size(text, max(0, room - len(glyphs.dots))) + glyphs.dots, max(0, room))
@@ -328,7 +329,7 @@ def _wrap(text: str, room: int, glyphs: Glyphs) -> list[str]:
     """At most four lines of that width."""
     lines: list[str] = []
     current = ""
-    for word in " ".join(text.split()).split(" "):
+    for word in visible(text).split(" "):
         if current and cell_len(current) + 1 + cell_len(word) > room:
             lines.append(current)
             current = word

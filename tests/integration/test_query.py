@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,11 @@ from mcp import ClientSession, StdioServerParameters, stdio_client
 from typer.testing import CliRunner
 
 from otel_autopilot.cli.app import query_app
+from otel_autopilot.local.model import MetricPoint
 from otel_autopilot.local.questions import QUESTIONS
+from otel_autopilot.local.store import TraceStore
 from otel_autopilot.telemetry.pseudonyms import load_pseudonyms
-from tests.stored_emails import email, fill
+from tests.stored_emails import email, fill, log_of
 
 TRACE = f"{1:032x}"
 
@@ -73,6 +77,58 @@ def test_filters_and_aggregates(home: Path) -> None:
     assert (log["body"], log["trace_id"]) == ("the model was away", TRACE)
 
 
+HOSTILE = "[/red]\x1b[2J\x1b]52;c;aGk=\x07\x9b31m\u202egnp [link=x]y[/link] [email:p1_2]"
+
+
+def test_what_others_named_neither_ends_a_command_nor_reaches_the_terminal_as_it_is(tmp_path: Path) -> None:
+    directory = tmp_path / "otel-autopilot"
+    directory.mkdir(mode=0o700)
+    spans = [
+        replace(span, name=HOSTILE if span.name == "email pipeline" else span.name, resource={"service.name": HOSTILE})
+        for span in email(0)
+    ]
+    store = TraceStore.open(directory / "telemetry.db")
+    store.add_spans(spans)
+    store.add_logs([replace(log_of(0, HOSTILE), severity_text=HOSTILE)])
+    store.close()
+    told = ""
+    for command in (
+        "traces --kind all",
+        "logs",
+        "facets",
+        f"trace {TRACE}",
+        "spans",
+        "spans --by name",
+        "logs --json",
+        f"span {TRACE} {1:016x}",
+    ):
+        done = query(tmp_path, *command.split())
+        assert (done.returncode, done.stderr) == (0, ""), command
+        told += done.stdout
+    assert not set(told) & set("\x1b\x07\x9b\u202e")
+    assert "[email:p1_2]" in told, "what looks like markup is shown"
+    assert "<1B>[2J" in told
+
+
+def test_charts_are_told_by_their_values_and_a_heat_map_is_drawn(home: Path) -> None:
+    drawn = query(home, "heatmap", "--from", "10m", "--columns", "20").stdout
+    assert any("\N{FULL BLOCK}" in line or "\N{LIGHT SHADE}" in line for line in drawn.splitlines()), drawn
+    assert "1 to " in drawn.splitlines()[-1]
+    directory = home / "otel-autopilot"
+    store, now = TraceStore.open(directory / "telemetry.db"), time.time_ns()
+    store.add_points([MetricPoint("queue.length", "gauge", now - 10**9 * back, value=5 + back) for back in range(60, 0, -10)])
+    store.close()
+    assert "15 (15 to 65)" in query(home, "series", "--name", "queue.length", "--from", "5m").stdout
+
+
+def test_at_80_columns_a_table_has_what_one_needs(home: Path) -> None:
+    environment = {"XDG_DATA_HOME": str(home), "COLUMNS": "80"}
+    logs = CliRunner().invoke(query_app, ["logs"], env=environment).stdout
+    assert "the model was away" in logs
+    listed = CliRunner().invoke(query_app, ["traces", "--limit", "2"], env=environment).stdout
+    assert TRACE in listed
+
+
 def test_pages_follow_each_other_and_end(home: Path) -> None:
     seen, cursor = [], []
     while True:
@@ -108,10 +164,6 @@ def test_before_anything_is_stored_answers_are_empty(tmp_path: Path) -> None:
 
 
 def test_a_message_id_finds_its_email_through_its_pseudonym(tmp_path: Path) -> None:
-    from dataclasses import replace
-
-    from otel_autopilot.local.store import TraceStore
-
     directory = tmp_path / "otel-autopilot"
     directory.mkdir(mode=0o700)
     key = load_pseudonyms(directory, None)
@@ -134,9 +186,15 @@ async def test_an_assistant_has_every_question_as_a_tool_that_only_reads(home: P
         assert all(tool.annotations is not None and tool.annotations.read_only_hint for tool in tools.values())
         assert all(tool.description and tool.input_schema["properties"] is not None for tool in tools.values())
         assert tools["trace"].input_schema["required"] == ["trace_id"]
-        found = await session.call_tool("traces", {"outcome": "failed", "limit": 1})
-        assert found.structured_content is not None
-        assert [trace["outcome"] for trace in found.structured_content["traces"]] == ["failed"]
-        wrong = await session.call_tool("traces", {"from": "soon"})
-        assert wrong.is_error
-        assert "from: expected a time" in str(wrong.content)
+        assert all(tool.input_schema["additionalProperties"] is False for tool in tools.values())
+        found = json.loads((await session.call_tool("traces", {"outcome": "failed", "limit": 1})).content[0].text)
+        assert [trace["outcome"] for trace in found["traces"]] == ["failed"]
+        for wrong, says in (
+            ({"from": "soon"}, "from: expected a time"), ({"workflow_name": "x"}, "workflow_name: expected the parameter workflow"),
+            ({"limit": "many"}, "limit: expected a whole number"), ({"errors": "true"}, "errors: expected true or false"),
+        ):  # fmt: skip
+            refused = await session.call_tool("traces", wrong)
+            assert refused.is_error
+            assert says in refused.content[0].text
+        unknown = await session.call_tool("nothing", {})
+        assert (unknown.is_error, "tool: expected one of traces" in unknown.content[0].text) == (True, True)

@@ -17,19 +17,22 @@ from otel_autopilot.telemetry.setup import current
 
 
 class Source:
-    """Answers questions: what the store says, and beside it the settings in force and the receiver of this process, if any."""
+    """Answers questions: what the store says, and beside it the settings in force and the receiver of this process, if any.
 
-    def __init__(self, settings: Settings, receiver: EmbeddedReceiver | None = None) -> None:
+    ``budget_seconds`` is how long a search may take before its answer says how far it came.
+    """
+
+    def __init__(self, settings: Settings, receiver: EmbeddedReceiver | None = None, *, budget_seconds: float = 1.0) -> None:
         self.settings = settings
         self._receiver = receiver
-        self._queries = Queries(settings.traces_db)
+        self._queries = Queries(settings.traces_db, budget_seconds=budget_seconds)
 
     @classmethod
-    def of(cls, settings: Settings) -> Source:
+    def of(cls, settings: Settings, *, budget_seconds: float) -> Source:
         """For a process that emits nothing: it knows the pseudonyms, so that what a person knows is found."""
         if settings.data_dir.is_dir():
             pseudonyms.use(pseudonyms.load_pseudonyms(settings.data_dir, settings.pseudonym_key_file))
-        return cls(settings)
+        return cls(settings, budget_seconds=budget_seconds)
 
     def __enter__(self) -> Source:
         return self
