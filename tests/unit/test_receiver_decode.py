@@ -32,9 +32,10 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode
 
 from otel_autopilot.local.model import SpanRecord, points_of
-from otel_autopilot.local.receiver.attributes import any_value, attributes
+from otel_autopilot.local.receiver.attributes import Room, any_value, attributes
 from otel_autopilot.local.receiver.decode import LATEST_UNIX_NANO, logs, spans
 from otel_autopilot.local.receiver.decode_metrics import points
+from otel_autopilot.local.receiver.refusals import TooLarge
 from otel_autopilot.local.values import encode
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -70,10 +71,10 @@ def message(value: Any) -> AnyValue:
 @given(VALUES)
 def test_every_kind_of_value_comes_back_as_it_was(value: Any) -> None:
     sent = AnyValue.FromString(message(value).SerializeToString())
-    found = any_value(sent)
+    found = any_value(sent, Room())
     assert found == value
     assert type(found) is type(value)
-    assert attributes([KeyValue(key="k", value=sent)]) == {"k": value}
+    assert attributes([KeyValue(key="k", value=sent)], Room()) == {"k": value}
 
 
 @pytest.mark.parametrize("levels", [10, 32, 33, 45])
@@ -81,11 +82,11 @@ def test_values_nested_however_deep_are_decoded_and_can_be_stored(levels: int) -
     value = AnyValue(string_value="innermost")
     for _ in range(levels):  # more than that, protobuf itself doesn't take apart
         value = AnyValue(array_value=ArrayValue(values=[value]))
-    assert ("(nested deeper)" in encode(any_value(value))) == (levels > 32)
+    assert ("(nested deeper)" in encode(any_value(value, Room()))) == (levels > 32)
 
 
 def test_a_kind_of_value_that_is_not_known_yet_is_nothing() -> None:
-    assert attributes([KeyValue(key="k", value=AnyValue(string_value_strindex=7))]) == {"k": None}
+    assert attributes([KeyValue(key="k", value=AnyValue(string_value_strindex=7))], Room()) == {"k": None}
 
 
 IDS = st.integers(1, (1 << 128) - 1)
@@ -110,7 +111,7 @@ SPANS = st.builds(
 @given(st.lists(SPANS, max_size=4))
 def test_spans_are_the_same_whether_they_come_by_otlp_or_from_the_sdk(sent: list[ReadableSpan]) -> None:
     request = ExportTraceServiceRequest.FromString(encode_spans(sent).SerializeToString())
-    decoded = spans(request)
+    decoded = spans(request, Room())
     assert not decoded.rejected
     key = repr
     assert sorted(decoded.items, key=key) == sorted(map(SpanRecord.from_readable, sent), key=key)
@@ -139,7 +140,7 @@ def request(**fields: Any) -> ExportTraceServiceRequest:
 def test_a_span_that_cannot_be_kept_is_rejected_alone_with_its_reason(fields: dict[str, Any], reason: str) -> None:
     made = request(**fields)
     made.resource_spans[0].scope_spans[0].spans.extend(request().resource_spans[0].scope_spans[0].spans)
-    decoded = spans(made)
+    decoded = spans(made, Room())
     assert (len(decoded.items), dict(decoded.rejected)) == (1, {reason: 1})
 
 
@@ -148,7 +149,7 @@ def test_what_a_later_version_may_add_degrades() -> None:
     span = made.resource_spans[0].scope_spans[0].spans[0]
     span.kind = 99  # type: ignore[assignment]
     span.status.code = 77  # type: ignore[assignment]
-    (record,) = spans(ExportTraceServiceRequest.FromString(made.SerializeToString())).items
+    (record,) = spans(ExportTraceServiceRequest.FromString(made.SerializeToString()), Room()).items
     assert (record.kind, record.status_code, record.parent_span_id) == ("SPAN_KIND_UNSPECIFIED", "STATUS_CODE_UNSET", None)
     assert record.duration_nano == 0
 
@@ -161,7 +162,7 @@ def test_log_records_without_valid_ids_severity_or_time_are_kept() -> None:
     record.trace_id, record.span_id = b"short", bytes(8)
     late = made.resource_logs[0].scope_logs[0].log_records.add()
     late.time_unix_nano = 1 << 63
-    decoded = logs(made)
+    decoded = logs(made, Room())
     (row,) = decoded.items
     assert (row.time_unix_nano, row.severity_number, row.trace_id, row.span_id, row.body) == (5, 0, None, None, None)
     assert dict(decoded.rejected) == {"time": 1}
@@ -182,7 +183,7 @@ def test_log_records_are_the_same_whether_they_come_by_otlp_or_from_the_sdk() ->
         InstrumentationScope("lib", "1"),
     )  # fmt: skip
     sent = ExportLogsServiceRequest.FromString(encode_logs([record]).SerializeToString())
-    assert logs(sent).items == [LogRecordRow.from_readable(record)]
+    assert logs(sent, Room()).items == [LogRecordRow.from_readable(record)]
 
 
 def test_metric_points_are_the_same_whether_they_come_by_otlp_or_from_the_sdk() -> None:
@@ -198,7 +199,7 @@ def test_metric_points_are_the_same_whether_they_come_by_otlp_or_from_the_sdk() 
             meter.create_histogram(name, "s").record(value, {"n": 1})
     data = reader.get_metrics_data()
     assert data is not None
-    decoded = points(ExportMetricsServiceRequest.FromString(encode_metrics(data).SerializeToString()))
+    decoded = points(ExportMetricsServiceRequest.FromString(encode_metrics(data).SerializeToString()), Room())
     assert (decoded.items, dict(decoded.rejected)) == (list(points_of(data)), {})
     assert len(decoded.items) == 5
     provider.shutdown()
@@ -207,7 +208,7 @@ def test_metric_points_are_the_same_whether_they_come_by_otlp_or_from_the_sdk() 
 def of_metric(metric: Metric) -> Any:
     made = ExportMetricsServiceRequest()
     made.resource_metrics.add().scope_metrics.add().metrics.append(metric)
-    return points(made)
+    return points(made, Room())
 
 
 def histogram(**fields: Any) -> Metric:
@@ -252,3 +253,25 @@ def test_a_histogram_without_buckets_a_summary_and_the_end_of_a_series_are_taken
     exponential.exponential_histogram.data_points.append(ExponentialHistogramDataPoint(count=1, scale=20))
     assert of_metric(exponential).items[0].type == "exponential_histogram"
     assert of_metric(Metric(name="nothing")).items == []
+
+
+def test_of_too_many_attributes_the_first_are_kept_and_the_others_counted() -> None:
+    pairs = [KeyValue(key=f"k{number}", value=AnyValue(int_value=1)) for number in range(1_030)]
+    found = attributes(pairs, Room())
+    assert (len(found), found["otel.dropped_attributes_count"], "k1023" in found, "k1024" in found) == (1_025, 6, True, False)
+    listed = any_value(AnyValue(array_value=ArrayValue(values=[pair.value for pair in pairs])), Room())
+    assert (len(listed), listed[-1]) == (1_025, "(cut: 6 more)")
+    assert any_value(AnyValue(kvlist_value=KeyValueList(values=pairs)), Room())["otel.dropped_attributes_count"] == 6
+
+
+@pytest.mark.parametrize("field", ["attributes", "events", "links"])
+def test_a_request_that_unfolds_into_too_many_values_is_refused(field: str) -> None:
+    fields: dict[str, Any] = {
+        "attributes": [KeyValue(key=f"k{number}") for number in range(11)],
+        "events": [Span.Event()] * 11,
+        "links": [Span.Link(trace_id=b"t" * 16, span_id=b"s" * 8)] * 11,
+    }
+    made = request(**{field: fields[field]})
+    assert len(spans(made, Room(11)).items) == 1
+    with pytest.raises(TooLarge, match="at most 10 attributes"):
+        spans(made, Room(10))

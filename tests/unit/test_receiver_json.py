@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from otel_autopilot.local.receiver.attributes import Room
 from otel_autopilot.local.receiver.decode import spans
 from otel_autopilot.local.receiver.otlp_json import parse
 from otel_autopilot.local.receiver.refusals import Malformed
@@ -36,7 +37,7 @@ def request(span: Any) -> bytes:
 
 
 def test_a_span_is_read_as_the_protocol_writes_it() -> None:
-    (span,) = spans(parse(request(SPAN), ExportTraceServiceRequest())).items
+    (span,) = spans(parse(request(SPAN), ExportTraceServiceRequest()), Room()).items
     assert (span.trace_id, span.span_id, span.parent_span_id) == (
         "5b8efff798038103d269b633813fc60c",
         "eee19b7ec3c1b174",
@@ -81,13 +82,13 @@ def test_what_cannot_be_read_is_an_error_that_says_where(content: bytes, words: 
 
 
 def test_an_id_of_the_wrong_length_rejects_its_span_alone() -> None:
-    decoded = spans(parse(request({**SPAN, "traceId": "abcd"}), ExportTraceServiceRequest()))
+    decoded = spans(parse(request({**SPAN, "traceId": "abcd"}), ExportTraceServiceRequest()), Room())
     assert (decoded.items, dict(decoded.rejected)) == ([], {"trace id": 1})
 
 
 def test_halves_of_characters_become_replacement_characters() -> None:
     content = request({**SPAN, "name": "\ud800x\udfff", "attributes": [{"key": "\udc00", "value": {"stringValue": "\ud83d"}}]})
-    (span,) = spans(parse(content, ExportTraceServiceRequest())).items
+    (span,) = spans(parse(content, ExportTraceServiceRequest()), Room()).items
     assert (span.name, span.attributes) == ("\ufffdx\ufffd", {"\ufffd": "\ufffd"})
 
 
@@ -119,4 +120,4 @@ def test_whatever_json_comes_it_is_read_or_refused(value: Any) -> None:
     except Malformed:
         return
     json_format.MessageToDict(found)
-    spans(found)
+    spans(found, Room())

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otel_autopilot.local.model import EventRecord, LinkRecord, LogRecordRow, MetricPoint, Scope, SpanRecord
-from otel_autopilot.local.receiver.redaction import _HARMLESS, Redaction
+from otel_autopilot.local.receiver.redaction import _HARMLESS, TOO_MUCH, Redaction
 from otel_autopilot.telemetry.pseudonyms import pseudonym
 from otel_autopilot.telemetry.redactor import RedactionRules, Redactor
 
@@ -129,3 +129,28 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(redaction._remembered) <= 10
     redaction.text("Long " * 1000)
     assert not any(re.match("Long", text) for text in redaction._remembered)
+
+
+def test_a_long_text_is_cut_says_so_and_keeps_nothing_personal_at_the_cut() -> None:
+    for length in (16_384 - 10, 16_384 + 1_024 - 10, 40_000):
+        text = "word " * (length // 5) + "." * (length % 5) + ADDRESS + " and more" * 3_000
+        for clean in (cleaned(text), cleaned([text])[0], cleaned(text.encode()).decode()):
+            assert clean.startswith("word word")
+            assert clean.endswith(f"(cut: {len(text)} {'bytes' if clean.endswith('bytes)') else 'characters'})")
+            assert len(clean) < 16_384 + 50
+            assert "ann" not in clean
+            assert "miller" not in clean
+    (log,) = Redaction().logs([LogRecordRow(1, body="a@" * 4_000_000)])
+    assert len(log.body) < 16_384 + 50
+
+
+def test_texts_beyond_the_time_of_a_request_are_left_out_and_the_next_request_has_its_own() -> None:
+    seconds = iter(range(1_000_000))
+    redaction = Redaction(clock=lambda: float(next(seconds)))
+    dirty = {f"key.{number}": [f"{number} {ADDRESS}"] for number in range(50)}
+    (clean,) = redaction.spans([span(name=f"of {ADDRESS}", attributes=dict(dirty))])
+    assert TOO_MUCH in repr(clean.attributes)
+    assert ADDRESS not in repr(clean)
+    assert len(clean.attributes) < 50
+    (clean,) = redaction.spans([span(name="n", attributes={"known": f"to {ADDRESS}"})])
+    assert clean.attributes == {"known": f"to [email:{pseudonym(ADDRESS)}]"}

@@ -19,7 +19,7 @@ from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from otel_autopilot.local.model import EventRecord, LinkRecord, LogRecordRow, Scope, SpanRecord
-from otel_autopilot.local.receiver.attributes import any_value, attributes
+from otel_autopilot.local.receiver.attributes import Room, any_value, attributes
 from otel_autopilot.local.receiver.refusals import TooLarge
 
 #: SQLite's largest integer, and OTLP's times are unsigned.
@@ -61,22 +61,22 @@ def count(request: Message, below: Iterable[Callable[[Any], Sequence[Any]]], mos
     return total
 
 
-def spans(request: ExportTraceServiceRequest) -> Decoded[SpanRecord]:
-    """The spans of a request. Needs a valid trace id and span id, and times within int64."""
+def spans(request: ExportTraceServiceRequest, room: Room) -> Decoded[SpanRecord]:
+    """The spans of a request. Needs a valid trace id and span id, and times within int64. Raises TooLarge."""
     decoded: Decoded[SpanRecord] = Decoded()
     for of_resource in request.resource_spans:
-        resource = attributes(of_resource.resource.attributes)
+        resource = attributes(of_resource.resource.attributes, room)
         for of_scope in of_resource.scope_spans:
-            scope = _scope(of_scope.scope)
+            scope = _scope(of_scope.scope, room)
             for span in of_scope.spans:
                 try:
-                    decoded.items.append(_span(span, resource, scope))
+                    decoded.items.append(_span(span, resource, scope, room))
                 except Unfit as why:
                     decoded.rejected[str(why)] += 1
     return decoded
 
 
-def _span(span: Span, resource: dict[str, Any], scope: Scope) -> SpanRecord:
+def _span(span: Span, resource: dict[str, Any], scope: Scope, room: Room) -> SpanRecord:
     trace_id, span_id, parent_id = span.trace_id, span.span_id, span.parent_span_id
     if len(trace_id) != 16 or trace_id == _NO_TRACE:
         raise Unfit("trace id")
@@ -92,36 +92,39 @@ def _span(span: Span, resource: dict[str, Any], scope: Scope) -> SpanRecord:
         status = span.status
         code, message = _STATUS.get(status.code, code), status.message
     events, links = span.events, span.links
+    if events or links:
+        room.take(len(events) + len(links))
     return SpanRecord(
         trace_id.hex(), span_id.hex(), parent_id.hex() if parent_id and parent_id != _NO_SPAN else None, span.name,
-        _KINDS.get(span.kind, "SPAN_KIND_UNSPECIFIED"), start, end or start, code, message, attributes(span.attributes),
-        tuple(map(_event, events)) if events else (), tuple(map(_link, links)) if links else (), resource, scope,
+        _KINDS.get(span.kind, "SPAN_KIND_UNSPECIFIED"), start, end or start, code, message, attributes(span.attributes, room),
+        tuple(_event(event, room) for event in events) if events else (),
+        tuple(_link(link, room) for link in links) if links else (), resource, scope,
     )  # fmt: skip
 
 
-def _event(event: Span.Event) -> EventRecord:
+def _event(event: Span.Event, room: Room) -> EventRecord:
     if event.time_unix_nano > LATEST_UNIX_NANO:
         raise Unfit("time")
-    return EventRecord(event.name, event.time_unix_nano, attributes(event.attributes))
+    return EventRecord(event.name, event.time_unix_nano, attributes(event.attributes, room))
 
 
-def _link(link: Span.Link) -> LinkRecord:
+def _link(link: Span.Link, room: Room) -> LinkRecord:
     if len(link.trace_id) != 16 or len(link.span_id) != 8:
         raise Unfit("link")
-    return LinkRecord(link.trace_id.hex(), link.span_id.hex(), attributes(link.attributes))
+    return LinkRecord(link.trace_id.hex(), link.span_id.hex(), attributes(link.attributes, room))
 
 
-def _scope(scope: InstrumentationScope) -> Scope:
-    return Scope(scope.name, scope.version, attributes(scope.attributes))
+def _scope(scope: InstrumentationScope, room: Room) -> Scope:
+    return Scope(scope.name, scope.version, attributes(scope.attributes, room))
 
 
-def logs(request: ExportLogsServiceRequest) -> Decoded[LogRecordRow]:
-    """The log records of a request. Ids that are none are left out: a record counts without them too."""
+def logs(request: ExportLogsServiceRequest, room: Room) -> Decoded[LogRecordRow]:
+    """The log records of a request. Ids that are none are left out: a record counts without them too. Raises TooLarge."""
     decoded: Decoded[LogRecordRow] = Decoded()
     for of_resource in request.resource_logs:
-        resource = attributes(of_resource.resource.attributes)
+        resource = attributes(of_resource.resource.attributes, room)
         for of_scope in of_resource.scope_logs:
-            scope = _scope(of_scope.scope)
+            scope = _scope(of_scope.scope, room)
             for record in of_scope.log_records:
                 moment = record.time_unix_nano or record.observed_time_unix_nano
                 if moment > LATEST_UNIX_NANO:
@@ -131,8 +134,8 @@ def logs(request: ExportLogsServiceRequest) -> Decoded[LogRecordRow]:
                 decoded.items.append(
                     LogRecordRow(
                         moment, severity if 0 <= severity <= HIGHEST_SEVERITY else 0, record.severity_text,
-                        any_value(record.body), identity(record.trace_id, 16), identity(record.span_id, 8), record.event_name,
-                        attributes(record.attributes), resource, scope,
+                        any_value(record.body, room), identity(record.trace_id, 16), identity(record.span_id, 8), record.event_name,
+                        attributes(record.attributes, room), resource, scope,
                     )
                 )  # fmt: skip
     return decoded

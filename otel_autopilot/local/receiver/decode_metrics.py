@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -18,7 +18,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
 )
 
 from otel_autopilot.local.model import MetricPoint, Scope
-from otel_autopilot.local.receiver.attributes import attributes
+from otel_autopilot.local.receiver.attributes import Room, attributes
 from otel_autopilot.local.receiver.decode import LATEST_UNIX_NANO, Decoded, Unfit, identity
 
 _TEMPORALITY = {1: "AGGREGATION_TEMPORALITY_DELTA", 2: "AGGREGATION_TEMPORALITY_CUMULATIVE"}
@@ -35,23 +35,23 @@ def data_points(metric: Metric) -> Sequence[Point]:
     return found
 
 
-def points(request: ExportMetricsServiceRequest) -> Decoded[MetricPoint]:
-    """The data points of a request."""
+def points(request: ExportMetricsServiceRequest, room: Room) -> Decoded[MetricPoint]:
+    """The data points of a request. Raises TooLarge."""
     decoded: Decoded[MetricPoint] = Decoded()
     for of_resource in request.resource_metrics:
-        resource = attributes(of_resource.resource.attributes)
+        resource = attributes(of_resource.resource.attributes, room)
         for of_scope in of_resource.scope_metrics:
-            scope = Scope(of_scope.scope.name, of_scope.scope.version, attributes(of_scope.scope.attributes))
+            scope = Scope(of_scope.scope.name, of_scope.scope.version, attributes(of_scope.scope.attributes, room))
             for metric in of_scope.metrics:
                 for point in data_points(metric):
                     try:
-                        decoded.items.extend(_point(metric, point, resource, scope))
+                        decoded.items.extend(_point(metric, point, resource, scope, room))
                     except Unfit as why:
                         decoded.rejected[str(why)] += 1
     return decoded
 
 
-def _point(metric: Metric, point: Point, resource: dict[str, Any], scope: Scope) -> Iterator[MetricPoint]:
+def _point(metric: Metric, point: Point, resource: dict[str, Any], scope: Scope, room: Room) -> Iterator[MetricPoint]:
     if point.flags & _NOTHING_RECORDED:
         return
     if not metric.name:
@@ -73,8 +73,8 @@ def _point(metric: Metric, point: Point, resource: dict[str, Any], scope: Scope)
     yield MetricPoint(
         metric.name, kind, point.time_unix_nano, point.start_time_unix_nano, metric.unit, metric.description,
         _TEMPORALITY.get(getattr(data, "aggregation_temporality", 0), ""), getattr(data, "is_monotonic", False),
-        value, distribution, () if isinstance(point, SummaryDataPoint) else tuple(_exemplars(point.exemplars)),
-        attributes(point.attributes), resource, scope,
+        value, distribution, () if isinstance(point, SummaryDataPoint) else tuple(_exemplars(point.exemplars, room)),
+        attributes(point.attributes, room), resource, scope,
     )  # fmt: skip
 
 
@@ -117,12 +117,13 @@ def _summary(point: SummaryDataPoint) -> dict[str, Any]:
     return {"count": point.count, "sum": point.sum, "min": None, "max": None, "quantiles": quantiles}
 
 
-def _exemplars(exemplars: Iterable[Exemplar]) -> Iterator[dict[str, Any]]:
+def _exemplars(exemplars: Sequence[Exemplar], room: Room) -> Iterator[dict[str, Any]]:
+    room.take(len(exemplars))
     for exemplar in exemplars:
         kind = exemplar.WhichOneof("value")
         if kind is None:
             continue
         yield {
             "value": getattr(exemplar, kind), "time_unix_nano": exemplar.time_unix_nano, "trace_id": identity(exemplar.trace_id, 16),
-            "span_id": identity(exemplar.span_id, 8), "attributes": attributes(exemplar.filtered_attributes),
+            "span_id": identity(exemplar.span_id, 8), "attributes": attributes(exemplar.filtered_attributes, room),
         }  # fmt: skip

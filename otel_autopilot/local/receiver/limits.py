@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from otel_autopilot.local.receiver.attributes import MOST_VALUES
 from otel_autopilot.local.receiver.refusals import Busy
 
 #: What a client is told to wait when others' requests have to end first, in seconds.
@@ -22,6 +23,8 @@ class Limits:
     """Of one request, decompressed."""
     request_items: int = 200_000
     """Of one request: spans, records and points, and the groups that they come in. A few bytes unfold into one of them."""
+    request_values: int = MOST_VALUES
+    """Of one request: attributes, items of lists and maps, events, links, exemplars."""
     under_way_bytes: int = 64 << 20
     """Of all requests that have come in and aren't answered yet."""
     items_per_second: float | None = None

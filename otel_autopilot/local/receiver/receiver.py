@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError, Message
 
 from otel_autopilot.errors import StoreError
 from otel_autopilot.local.receiver import otlp_json
+from otel_autopilot.local.receiver.attributes import Room
 from otel_autopilot.local.receiver.decode import Decoded, count
 from otel_autopilot.local.receiver.group_commit import GroupCommit
 from otel_autopilot.local.receiver.limits import Limits, TokenBucket, UnderWay, Unfolded
@@ -48,8 +49,11 @@ class Receiver:
         rate = self.limits.items_per_second
         self._bucket = None if rate is None else TokenBucket(rate)
         self._commits = {signal.name: GroupCommit(lambda items, signal=signal: signal.store(store, items)) for signal in SIGNALS}  # type: ignore[misc]
-        # Python runs one of them at a time anyway, and so only one holds memory for what a small request unfolds into.
+        # Python runs one of them at a time anyway, and so only one holds memory for what a small request unfolds into. Redaction takes
+        # longer, and takes turns: nobody waits for the whole of another's request.
         self._decoding = threading.Lock()
+        # JSON takes ten times as long; those who send it wait for each other.
+        self._parsing_json = threading.Lock()
         self._lock = threading.Lock()
         self._counts = {signal.name: _Counts() for signal in SIGNALS}
 
@@ -75,19 +79,21 @@ class Receiver:
 
     def _take(self, signal: Signal, content: bytes, as_json: bool) -> Decoded[Any]:
         with ExitStack() as held:
-            with self._decoding:
-                request = signal.request()
+            request = signal.request()
+            with ExitStack() as parsing:
                 if as_json:
+                    parsing.enter_context(self._parsing_json)
                     otlp_json.parse(content, request)
-                else:
+                parsing.enter_context(self._decoding)
+                if not as_json:
                     try:
                         request.ParseFromString(content)
                     except DecodeError as error:
                         raise Malformed(f"expected {request.DESCRIPTOR.full_name} in protobuf, got other bytes") from error
                 held.enter_context(self._unfolded.holding(count(request, signal.below, self.limits.request_items)))
-                decoded = signal.decode(request)
-                decoded.items = signal.redact(self._redaction, decoded.items)
+                decoded = signal.decode(request, Room(self.limits.request_values))
                 del request
+            decoded.items = signal.redact(self._redaction, decoded.items)
             if decoded.items:
                 if self._bucket is not None:
                     self._bucket.take(len(decoded.items))

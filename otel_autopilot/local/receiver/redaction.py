@@ -7,12 +7,16 @@ their name, as in the Collector (`personal_names`). Pseudonyms stay, so that joi
 
 from __future__ import annotations
 
+import math
 import re
+import threading
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from otel_autopilot.local.model import EventRecord, LogRecordRow, MetricPoint, Scope, SpanRecord
-from otel_autopilot.telemetry.known_values import PLACEHOLDER
+from otel_autopilot.telemetry.known_values import MAIL_TEXT, PLACEHOLDER
 from otel_autopilot.telemetry.personal_names import is_personal
 from otel_autopilot.telemetry.pseudonyms import SHAPE
 from otel_autopilot.telemetry.redactor import LONG_INTEGER, REDACTED, RedactionRules, Redactor
@@ -25,12 +29,24 @@ _PSEUDONYM = re.compile(SHAPE)
 #: Texts that are remembered with what became of them, and up to how many characters.
 _MOST_REMEMBERED, _LONGEST_REMEMBERED = 8192, 512
 _NUMBERS = frozenset({bool, float})
+#: Longest text that is kept, in characters, as in the Collector (``transform_bounds.yaml``). So much beyond it is looked at too: what
+#: is cut in two isn't known by its first half any more.
+LONGEST_TEXT, _MARGIN = 16_384, 1_024
+#: What the texts of one request may take, in seconds of CPU. Ordinary ones that are all different take half a second a megabyte, and
+#: those made to take long eight times that.
+REQUEST_SECONDS = 5.0
+#: What stands for all further texts then.
+TOO_MUCH = "[too much to look through]"
+#: How deep lists and maps are followed; what lies deeper goes whole.
+_DEEPEST = 16
 
 
 class Redaction:
     """Takes personal data out of records that nobody else holds yet: their attributes are changed in place. Safe with threads."""
 
-    def __init__(self, rules: RedactionRules | None = None) -> None:
+    def __init__(self, rules: RedactionRules | None = None, clock: Callable[[], float] = time.thread_time) -> None:
+        self._clock = clock
+        self._request = threading.local()
         self._redactor = Redactor(rules)
         self._kept = frozenset(rules.keep_keys) if rules else frozenset()
         self._harmless = _HARMLESS if rules is None or not rules.patterns else re.compile(r"(?!)")
@@ -42,12 +58,35 @@ class Redaction:
         found = self._remembered.get(text)
         if found is not None:
             return found
-        clean = text if self._harmless.fullmatch(text) is not None else self._redactor.text(text)
+        if len(text) > LONGEST_TEXT:
+            return self._cut(text)
+        if self._harmless.fullmatch(text) is not None:
+            clean = text
+        elif self._spent():
+            return TOO_MUCH
+        else:
+            clean = self._redactor.text(text)
         if len(text) <= _LONGEST_REMEMBERED:
             if len(self._remembered) >= _MOST_REMEMBERED:
                 self._remembered.clear()
             self._remembered[text] = clean
         return clean
+
+    def _cut(self, text: str) -> str:
+        """The beginning of a long text, without personal data, and how long the text was."""
+        if self._spent():
+            return TOO_MUCH
+        clean = self._redactor.text(text[: LONGEST_TEXT + _MARGIN])
+        kept = LONGEST_TEXT if len(text) <= LONGEST_TEXT + _MARGIN else min(LONGEST_TEXT, len(clean) - _MARGIN)
+        return f"{clean[:kept]}... (cut: {len(text)} characters)"
+
+    def _spent(self) -> bool:
+        """Whether the request that this thread works on has taken its time."""
+        return self._clock() > getattr(self._request, "until", math.inf)
+
+    def _begin(self) -> None:
+        """A new request in this thread."""
+        self._request.until = self._clock() + REQUEST_SECONDS
 
     def attributes(self, attributes: dict[str, Any]) -> None:
         """Take personal data out of attributes, in place."""
@@ -63,13 +102,13 @@ class Redaction:
                 if clean is not value:
                     attributes[key] = clean
             elif value.__class__ not in _NUMBERS and (value.__class__ is not int or value >= LONG_INTEGER):
-                attributes[key] = self._redactor.value(self._by_name(key, value))
+                attributes[key] = self._value(key, value)
         if special:
             self._special(attributes)
 
     def _is_plain(self, name: str) -> bool:
         """Whether a name is neither personal, nor kept, nor holds personal data itself; then it is remembered."""
-        if name in self._kept or is_personal(name) or self.text(name) != name:
+        if name in self._kept or self._spent() or is_personal(name) or self.text(name) != name:
             return False
         if len(name) <= _LONGEST_REMEMBERED:
             if len(self._plain_names) >= _MOST_REMEMBERED:
@@ -79,24 +118,45 @@ class Redaction:
 
     def _special(self, attributes: dict[str, Any]) -> None:
         """Take care of attributes whose name isn't plain."""
-        for key in [key for key in attributes if key not in self._kept and not self._is_plain(key)]:
+        for key in [key for key in attributes if key not in self._plain_names and key not in self._kept]:
             value = attributes.pop(key)
-            attributes[self.text(key)] = _replaced(value) if is_personal(key) else self._redactor.value(self._by_name(key, value))
+            name, clean = self._pair(key, key, value, 0)
+            attributes[name] = clean
 
-    def _by_name(self, name: str, value: Any) -> Any:
-        """Nested maps: ``{"user": {"id": ...}}`` is ``user.id``."""
+    def _pair(self, key: str, whole: str, value: Any, depth: int) -> tuple[str, Any]:
+        """Name and value, clean; ``whole`` is the name with those of the maps around it."""
+        if self._spent():
+            return TOO_MUCH, TOO_MUCH
+        if is_personal(key) or is_personal(whole):
+            return self.text(key), _replaced(value)
+        return self.text(key), self._value(whole, value, depth)
+
+    def _value(self, name: str, value: Any, depth: int = 0) -> Any:
+        """A value of any type, clean. Nested maps: ``{"user": {"id": ...}}`` is ``user.id``."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, bytes):
+            return self._bytes(value)
+        if not isinstance(value, list | dict):
+            return self._redactor.value(value)
+        if depth >= _DEEPEST:
+            return MAIL_TEXT
         if isinstance(value, list):
-            return [self._by_name(name, item) for item in value]
-        if not isinstance(value, dict):
-            return value
-        found = {}
-        for key, item in value.items():
-            whole = f"{name}.{key}" if name else key
-            found[key] = _replaced(item) if is_personal(key) or is_personal(whole) else self._by_name(whole, item)
-        return found
+            return [self._value(name, item, depth + 1) for item in value]
+        return dict(self._pair(key, f"{name}.{key}" if name else key, item, depth + 1) for key, item in value.items())
+
+    def _bytes(self, content: bytes) -> bytes:
+        if self._spent():
+            return TOO_MUCH.encode()
+        clean: bytes = self._redactor.value(content[: LONGEST_TEXT + _MARGIN])
+        if len(content) <= LONGEST_TEXT:
+            return clean
+        kept = LONGEST_TEXT if len(content) <= LONGEST_TEXT + _MARGIN else min(LONGEST_TEXT, len(clean) - _MARGIN)
+        return clean[:kept] + b"... (cut: %d bytes)" % len(content)
 
     def spans(self, spans: list[SpanRecord]) -> list[SpanRecord]:
         """The spans of a request, clean."""
+        self._begin()
         shared = _Shared(self)
         return [self._span(span, shared) for span in spans]
 
@@ -120,17 +180,19 @@ class Redaction:
 
     def logs(self, logs: list[LogRecordRow]) -> list[LogRecordRow]:
         """The log records of a request, clean."""
+        self._begin()
         shared = _Shared(self)
         return [self._log(log, shared) for log in logs]
 
     def _log(self, log: LogRecordRow, shared: _Shared) -> LogRecordRow:
         self.attributes(log.attributes)
-        body = self.text(log.body) if isinstance(log.body, str) else self._redactor.value(self._by_name("", log.body))
+        body = self._value("", log.body)
         severity, name = self.text(log.severity_text), self.text(log.event_name)
         return replace(log, body=body, severity_text=severity, event_name=name, scope=shared.of(log.resource, log.scope))
 
     def points(self, points: list[MetricPoint]) -> list[MetricPoint]:
         """The metric points of a request, clean."""
+        self._begin()
         shared = _Shared(self)
         return [self._point(point, shared) for point in points]
 

@@ -13,6 +13,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest, ExportTraceServiceResponse
 
 from otel_autopilot.local.receiver import decode, decode_metrics
+from otel_autopilot.local.receiver.attributes import Room
 from otel_autopilot.local.receiver.redaction import Redaction
 from otel_autopilot.local.store import TraceStore
 
@@ -31,7 +32,7 @@ class Signal:
     """The field of a partial success that counts what was rejected."""
     below: tuple[Callable[[Any], Any], ...]
     """What is inside of a request, level by level, down to the items."""
-    decode: Callable[[Any], decode.Decoded[Any]]
+    decode: Callable[[Any, Room], decode.Decoded[Any]]
     redact: Callable[[Redaction, list[Any]], list[Any]]
     store: Callable[[TraceStore, list[Any]], None]
 
