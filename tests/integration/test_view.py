@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -204,6 +204,43 @@ def test_what_an_sdk_sends_is_listed_and_a_second_view_shares_the_store(tmp_path
         second.send_signal(signal.SIGINT)
         assert "which has the same store" in second.communicate(timeout=30)[1]
         assert second.returncode == 0
+
+
+def free_ports() -> tuple[str, str]:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        return str(one.getsockname()[1]), str(other.getsockname()[1])
+
+
+@pytest.mark.parametrize("busy", [False, True], ids=["free ports", "a port that is busy for a while"])
+def test_when_the_process_that_receives_is_killed_the_one_that_shares_takes_over(tmp_path: Path, busy: bool) -> None:
+    grpc, http = free_ports()
+    first = command(tmp_path, "view", "--port", "0", "--ready-file", str(tmp_path / "first.json"))
+    wait_for(tmp_path / "first.json", first)
+    with viewing(tmp_path, AUTOPILOT_OTLP_GRPC_PORT=grpc, AUTOPILOT_OTLP_HTTP_PORT=http) as second, ExitStack() as held:
+        assert second.receiver is not None
+        assert second.receiver["pid"] == first.pid
+        if busy:
+            other = held.enter_context(socket.create_server(("127.0.0.1", int(http))))
+        first.kill()
+        first.communicate()
+        if busy:
+            assert second.process.stderr is not None
+            line = second.process.stderr.readline()
+            while "goes on trying" not in line:
+                assert line
+                line = second.process.stderr.readline()
+            assert f"port {http} on 127.0.0.1 is in use" in line
+            other.close()
+        until = time.monotonic() + 60
+        while (second.get("/view/api/state").json()["receiver"] or {}).get("pid") != second.process.pid:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        send_span(f"127.0.0.1:{grpc}", "after the take-over")
+        assert (
+            httpx.post(f"http://127.0.0.1:{http}/v1/traces", headers={"Content-Type": "application/x-protobuf"}).status_code == 200
+        )
+        listed = second.get("/view/api/traces?kind=all").json()["traces"]
+        assert [trace["name"] for trace in listed] == ["after the take-over"]
 
 
 @pytest.mark.parametrize("option", ["--port", "--otlp-grpc-port", "--otlp-http-port"])

@@ -62,7 +62,10 @@ class EmbeddedReceiver:
         return {"grpc": f"{HOST}:{self._grpc.port}", "http": f"{HOST}:{self._http.port}", "pid": os.getpid()}
 
     async def start(self) -> bool:
-        """Receive; False when another process receives here already. Raises SettingsError when a port is taken."""
+        """Receive; False when another process receives here already. Raises SettingsError when a port is taken.
+
+        After either one may try again.
+        """
         self._lease = await asyncio.to_thread(ReceiverLease.take, self._data_dir)
         if self._lease is None:
             return False
@@ -70,15 +73,18 @@ class EmbeddedReceiver:
             self._grpc.start()
             await self._http.start()
         except BaseException:
-            await self.stop()
+            await self._leave()
             raise
         self._lease.publish(f"{HOST}:{self._grpc.port}", f"{HOST}:{self._http.port}")
         return True
 
     async def stop(self) -> None:
-        """Take no more, answer what is under way, and let others receive; a second call does nothing."""
-        await asyncio.gather(self._http.stop(), asyncio.to_thread(self._grpc.stop, GRACE_SECONDS))
+        """Take no more, answer what is under way, and let others receive; a second call does nothing. It can't be started again."""
+        await self._leave()
         await asyncio.to_thread(self._app.close)
+
+    async def _leave(self) -> None:
+        await asyncio.gather(self._http.stop(), asyncio.to_thread(self._grpc.stop, GRACE_SECONDS))
         lease, self._lease = self._lease, None
         if lease is not None:
             lease.release()
