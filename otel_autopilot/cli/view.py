@@ -14,6 +14,7 @@ from pathlib import Path
 from otel_autopilot.local.receiver.embedded import EmbeddedReceiver
 from otel_autopilot.local.viewer.app import create_viewer
 from otel_autopilot.local.viewer.receiving import receive, told
+from otel_autopilot.local.viewer.reporting import report
 from otel_autopilot.local.viewer.source import Source
 from otel_autopilot.settings import Settings, prepare_data_dir
 from otel_autopilot.telemetry import pseudonyms
@@ -43,6 +44,7 @@ async def _view(settings: Settings, open_browser: bool, ready_file: Path | None)
         loop.add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
         receiver = await receive(settings, stack)
+        await report(settings, receiver, stack)
         source = stack.enter_context(Source(settings, receiver))
         server = HttpServer(create_viewer(settings, source), settings.http_host, settings.view_port, setting="AUTOPILOT_VIEW_PORT")
         await server.start()

@@ -16,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from otel_autopilot.errors import AutopilotError
 from otel_autopilot.local.viewer.receiving import receive
+from otel_autopilot.local.viewer.reporting import report
 from otel_autopilot.local.viewer.source import Source
 from otel_autopilot.pipeline.blobs import BlobStore
 from otel_autopilot.pipeline.email.gateway import Gateway, Received
@@ -99,6 +100,7 @@ class Application:
         await self.gateway.start()
         stack.push_async_callback(self.gateway.stop, settings.drain_seconds)
         self.receiver = await receive(settings, stack)
+        await report(settings, self.receiver, stack)
         app = create_app(self.engine, settings, blobs, lambda: self.gateway.alive, Source(settings, self.receiver))
         self.http = HttpServer(app, settings.http_host, settings.http_port)
         await self.http.start()

@@ -260,3 +260,31 @@ def test_where_telemetry_goes_to_a_collector_nothing_is_received(tmp_path: Path)
     with viewing(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:1") as view:
         assert view.receiver is None
         assert view.get("/view/api/traces").json()["traces"] == []
+
+
+def test_the_health_of_a_process_and_of_its_receiver_is_seen_from_others(tmp_path: Path) -> None:
+    folders = {"AUTOPILOT_SMTP_PORT": "0", "AUTOPILOT_HTTP_PORT": "0", "AUTOPILOT_DELIVER_TO": str(tmp_path / "out")}
+    serve = command(tmp_path, "serve", "--ready-file", str(tmp_path / "serve.json"), **folders)
+    wait_for(tmp_path / "serve.json", serve)
+
+    def query() -> dict[str, Any]:
+        asked = command(tmp_path, "query", "health", "--json")
+        answer, errors = asked.communicate(timeout=60)
+        assert asked.returncode == 0, errors
+        found: dict[str, Any] = json.loads(answer)
+        return found
+
+    with viewing(tmp_path) as view:
+        for health in (view.get("/view/api/health").json(), query()):
+            (process,) = health["processes"]
+            assert (process["source"], process["pid"], process["service"]) == ("reported", serve.pid, "otel-autopilot")
+            assert set(process["signals"]) == {"spans", "metrics", "logs"}
+            assert health["receiver"]["pid"] == serve.pid
+            assert health["receiver"]["signals"]["spans"]["accepted"] == 0
+        serve.kill()
+        serve.communicate()
+        health = view.get("/view/api/health").json()
+        assert [process["source"] for process in health["processes"]] == ["left behind"]
+        assert [process["source"] for process in query()["processes"]] == ["left behind"]
+    left = tmp_path / "otel-autopilot" / "telemetry-health"
+    assert [path.name for path in left.iterdir()] == [f"{serve.pid}.json"], "a view leaves nothing"

@@ -109,7 +109,7 @@ def email(binaries: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         finally:
             serve.terminate()
             assert serve.wait(PATIENCE_SECONDS) == 0, log.read_text()
-        health = json.loads((folder / "data" / "otel-autopilot" / "telemetry-health.json").read_text())
+        health = json.loads((folder / "data" / "otel-autopilot" / "telemetry-health" / f"{serve.pid}.json").read_text())
         result = OneEmail(run, health, jaeger, prometheus, collector.records, capture, collector.otlp, since)
         exported = health["signals"]["spans"]["exported"]
         assert wait_until(lambda: len(result.sent) >= exported), "the Collector has what was exported"

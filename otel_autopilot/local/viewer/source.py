@@ -12,7 +12,7 @@ from otel_autopilot.local.receiver.embedded import EmbeddedReceiver
 from otel_autopilot.local.receiver.lease import holder
 from otel_autopilot.settings import Settings
 from otel_autopilot.telemetry import diagnostics, pseudonyms
-from otel_autopilot.telemetry.health import read_health
+from otel_autopilot.telemetry.health import alive, read_reports
 from otel_autopilot.telemetry.setup import current
 
 
@@ -59,7 +59,7 @@ class Source:
         return {"receiver": where, "jaeger_url": self.settings.jaeger_url}
 
     def _health(self) -> dict[str, Any]:
-        """What ``health`` says besides the store: this process, the one that ended last, the receiver's counts."""
+        """What ``health`` says besides the store: this process, what others reported or left behind, the receiver's counts."""
         processes = []
         telemetry = current()
         if telemetry is not None:
@@ -71,8 +71,16 @@ class Source:
                     "warnings": list(diagnostics.warnings()),
                 }
             )  # fmt: skip
-        left = read_health(self.settings.data_dir)
-        if left is not None:
-            processes.append({"instance": None, "source": "left behind", **left})
-        counts = self._receiver.receiver.counts() if self._receiver is not None and self._receiver.receiving else None
-        return {"processes": processes, "receiver": None if counts is None else {"signals": counts}}
+        received: dict[str, Any] | None = None
+        if self._receiver is not None and self._receiver.receiving:
+            received = {"pid": os.getpid(), "written_unix_nano": None, "signals": self._receiver.receiver.counts()}
+        for one in read_reports(self.settings.data_dir):
+            if one["pid"] == os.getpid() and not one["ended"]:
+                continue
+            lives = alive(one)
+            if one["signals"]:
+                told = {key: one[key] for key in ("service", "pid", "written_unix_nano", "signals", "warnings")}
+                processes.append({"instance": None, "source": "reported" if lives else "left behind", **told})
+            if lives and received is None and one["receiver"] is not None:
+                received = {"pid": one["pid"], "written_unix_nano": one["written_unix_nano"], "signals": one["receiver"]}
+        return {"processes": processes, "receiver": received}
