@@ -89,7 +89,7 @@ def _data_directory(settings: Settings) -> Check:
 def _trace_store(settings: Settings) -> Check:
     try:
         store = TraceStore.open(settings.traces_db)
-        spans, size = store.span_count(), settings.traces_db.stat().st_size
+        spans, size = store.span_count(), store.size_bytes()
         store.close()
     except (StoreError, OSError) as error:
         return Check("Trace store", ok=False, detail=str(error))

@@ -34,7 +34,7 @@ def print_list(rows: Sequence[TraceSummary], out: Console) -> None:
     glyph = glyphs_of(out).work
     for row in rows:
         started = datetime.fromtimestamp(row.start_unix_nano / 1e9).astimezone()
-        outcome = row.outcome or ("failed" if row.errors else "ok" if row.run_id is None else "running")
+        outcome = row.outcome or ("failed" if row.errors else "running" if row.under_way else "ok")
         style = {"success": "green", "ok": "green", "rejected": "yellow", "running": "cyan"}.get(outcome, "red")
         cells: list[str | Text] = [
             f"{started:%m-%d %H:%M:%S}", Text(visible(outcome), style=style), duration(row.end_unix_nano - row.start_unix_nano), _stages(row, glyph),

@@ -8,7 +8,7 @@ from typing import Any
 
 from otel_autopilot.local import rows, tables
 from otel_autopilot.local.values import decode
-from otel_autopilot.telemetry.names import STAGES
+from otel_autopilot.telemetry.names import EMAIL_PIPELINE, STAGES
 
 Run = Callable[[sqlite3.Connection], None]
 
@@ -94,6 +94,27 @@ def _links(connection: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
             yield from rows.link_rows(trace, span_id, [(link[0], link[1]) for link in decoded[6]])
 
 
+def _to_5(connection: sqlite3.Connection) -> None:
+    """The root of an email counts wherever it hangs, and its length is the email's."""
+    connection.execute("UPDATE traces SET email = 2 WHERE run_id IS NOT NULL AND NOT rooted")
+    found = connection.execute(
+        "SELECT t.number, lower(hex(t.trace_id)) FROM traces t "
+        "WHERE EXISTS (SELECT 1 FROM spans s WHERE s.trace = t.number AND s.name = ?)",
+        (EMAIL_PIPELINE.name,),
+    ).fetchall()
+    for number, trace_id in found:
+        spans = connection.execute(
+            f"SELECT {rows.SPAN_COLUMNS} FROM spans s JOIN resources r ON r.id = s.resource WHERE s.trace = ? ORDER BY s.start_unix_nano",  # noqa: S608  # nosec B608
+            (number,),
+        )
+        told = rows.summary(trace_id, [rows.span_of(trace_id, row) for row in spans])
+        connection.execute(
+            "UPDATE traces SET (name, service, version, start_unix_nano, end_unix_nano, outcome, email, rooted) = (?,?,?,?,?,?,?,?) "
+            "WHERE number = ?",
+            (*told[1:6], told[10], *told[13:15], number),
+        )
+
+
 #: What leads from the version before to this one: statements, or a function that runs them.
 STEPS: dict[int, str | Run] = {
     # 1 had no index by sender.
@@ -114,4 +135,5 @@ DROP TABLE traces_2;
         )
     ),
     4: _to_4,
+    5: _to_5,
 }

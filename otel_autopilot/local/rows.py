@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from otel_autopilot.local.model import STATUS_ERROR, EventRecord, LinkRecord, LogRecordRow, Scope, SpanRecord
+from otel_autopilot.local.roots import EMAIL_ROOT, NO_ROOT, rank
 from otel_autopilot.local.values import decode, encode, text
 from otel_autopilot.telemetry import names
 
@@ -25,23 +26,30 @@ INSERT_LOG = (
 INSERT_TRACE = """
 INSERT INTO traces (trace_id, name, service, version, start_unix_nano, end_unix_nano, spans, errors, run_id, workflow, outcome, message_id, sender, email, rooted)
 """
+#: The batch brings a better root than there was: of several emails in one trace that which ended last.
+_BETTER = (
+    "excluded.rooted > rooted OR (excluded.rooted = rooted AND rooted AND (rooted = 1 OR excluded.end_unix_nano >= end_unix_nano))"
+)
+#: The length is that of the email's root as soon as it is there, until then that of the trace.
+_LENGTH = "CASE WHEN excluded.rooted = 2 AND rooted < 2 THEN excluded.{column} WHEN rooted = 2 AND excluded.rooted < 2 THEN {column} ELSE {of}({column}, excluded.{column}) END"
 #: Gives back the trace's id, its number and how many spans it has now.
-OR_ADD_TO_TRACE = """
+OR_ADD_TO_TRACE = f"""
 ON CONFLICT (trace_id) DO UPDATE SET
-    name = CASE WHEN excluded.rooted THEN excluded.name ELSE name END,
-    service = CASE WHEN excluded.rooted THEN excluded.service ELSE service END,
-    version = CASE WHEN excluded.rooted THEN excluded.version ELSE version END,
-    start_unix_nano = min(start_unix_nano, excluded.start_unix_nano), end_unix_nano = max(end_unix_nano, excluded.end_unix_nano),
+    name = CASE WHEN {_BETTER} THEN excluded.name ELSE name END,
+    service = CASE WHEN {_BETTER} THEN excluded.service ELSE service END,
+    version = CASE WHEN {_BETTER} THEN excluded.version ELSE version END,
+    start_unix_nano = {_LENGTH.format(column="start_unix_nano", of="min")},
+    end_unix_nano = {_LENGTH.format(column="end_unix_nano", of="max")},
     spans = spans + excluded.spans, errors = errors + excluded.errors,
     run_id = coalesce(excluded.run_id, run_id), workflow = coalesce(excluded.workflow, workflow),
-    outcome = CASE WHEN excluded.rooted THEN excluded.outcome ELSE outcome END,
+    outcome = CASE WHEN {_BETTER} THEN excluded.outcome ELSE outcome END,
     message_id = coalesce(excluded.message_id, message_id), sender = coalesce(excluded.sender, sender),
     email = max(email, excluded.email), rooted = max(rooted, excluded.rooted)
 RETURNING trace_id, number, spans
 """
 
 _STAGE_NUMBERS = {stage: number for number, stage in enumerate(names.STAGES)}
-_STAGE = names.STAGE.name
+_STAGE, _PIPELINE = names.STAGE.name, names.EMAIL_PIPELINE.name
 _QUEUE_DURATION, _ATTEMPT, _LOST, _OUTCOME = (
     names.QUEUE_DURATION.name, names.ATTEMPT.name, names.ATTEMPT_LOST.name, names.OUTCOME.name,
 )  # fmt: skip
@@ -153,10 +161,15 @@ def log_of(row: Sequence[Any]) -> LogRecordRow:
 
 
 def summary(trace_id: str, group: Sequence[SpanRecord]) -> tuple[Any, ...]:
-    """What a batch adds to the row of a trace, for `INSERT_TRACE`."""
+    """What a batch adds to the row of a trace, for `INSERT_TRACE`.
+
+    ``email`` is 0 for what is no email, 2 for one whose root was promised (its attempts tell their run), 1 for others; ``rooted``
+    is the root's rank. So an email is under way while ``rooted < email``.
+    """
     root: SpanRecord | None = None
+    best, begun, ended = NO_ROOT, LATEST_UNIX_NANO, 0
     first = group[0]
-    start, end, errors, email = first.start_unix_nano, 0, 0, False
+    start, end, errors, email = first.start_unix_nano, 0, 0, 0
     for span in group:
         if span.start_unix_nano < start:
             start, first = span.start_unix_nano, span
@@ -164,10 +177,16 @@ def summary(trace_id: str, group: Sequence[SpanRecord]) -> tuple[Any, ...]:
             end = span.end_unix_nano
         if span.status_code == STATUS_ERROR:
             errors += 1
-        if span.parent_span_id is None and root is None:
-            root = span
-        if not email and span.name in _STAGE_NUMBERS:
-            email = span.attributes.get(_STAGE) == span.name
+        if span.parent_span_id is None or span.name == _PIPELINE:
+            found = rank(span)
+            if found > best or (found == best == EMAIL_ROOT and root is not None and span.end_unix_nano > root.end_unix_nano):
+                root, best = span, found
+            if found == EMAIL_ROOT:
+                begun, ended = min(begun, span.start_unix_nano), max(ended, span.end_unix_nano)
+        if email < 2 and span.name in _STAGE_NUMBERS and span.attributes.get(_STAGE) == span.name:
+            email = 2 if _RUN_ID in span.attributes else 1
+    if best == EMAIL_ROOT:
+        start, end = begun, ended
     top = root or first
     run_id = workflow = message_id = sender = None
     for span in (top, *group):
@@ -182,6 +201,6 @@ def summary(trace_id: str, group: Sequence[SpanRecord]) -> tuple[Any, ...]:
     return (
         bytes.fromhex(trace_id), text(top.name[:MOST_LABEL]), label(top.resource.get("service.name")) or "",
         label(top.resource.get("service.version")) or "", start, max(start, moment(end)), len(group), errors, run_id,
-        label(workflow), outcome, label(message_id), label(sender), email or run_id is not None or outcome is not None,
-        root is not None,
+        label(workflow), outcome, label(message_id), label(sender), email or int(run_id is not None or outcome is not None),
+        best,
     )  # fmt: skip

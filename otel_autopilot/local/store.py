@@ -302,13 +302,17 @@ class TraceStore:
         with self._lock:
             connection = self._own()
             found: list[tuple[Any, ...]] = connection.execute(
-                "SELECT number, lower(hex(trace_id)), name, service, start_unix_nano, end_unix_nano, spans, errors, run_id, workflow, outcome "  # noqa: S608
+                "SELECT number, lower(hex(trace_id)), name, service, start_unix_nano, end_unix_nano, spans, errors, run_id, workflow, outcome, rooted < email "  # noqa: S608
                 f"FROM traces WHERE {where} ORDER BY start_unix_nano DESC, number DESC LIMIT ?",  # nosec B608
                 (int(emails), outcome, outcome, limit),
             ).fetchall()
             worked = [dict(connection.execute(_WORKED, (row[0],)).fetchall()) for row in found]
         return [
-            replace(TraceSummary(*row[1:]), stages={STAGES[stage]: nano / 1e9 for stage, nano in work.items()})
+            replace(
+                TraceSummary(*row[1:-1]),
+                under_way=bool(row[-1]),
+                stages={STAGES[stage]: nano / 1e9 for stage, nano in work.items()},
+            )
             for row, work in zip(found, worked, strict=True)
         ]
 

@@ -20,6 +20,7 @@ class TraceSummary:
     run_id: str | None = None
     workflow: str | None = None
     outcome: str | None = None
+    under_way: bool = False
     stages: dict[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:

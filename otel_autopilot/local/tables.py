@@ -8,10 +8,11 @@ from __future__ import annotations
 import sqlite3
 
 #: Version of the tables below, kept in SQLite's ``user_version``.
-VERSION = 4
+VERSION = 5
 
 #: Spans are kept by the number of their trace, in the order in which traces came: its id is random. ``traces_list`` holds all
 #: that the list filters by, newest first, so that a search through 100,000 traces reads neither their rows nor their spans.
+#: ``email`` and ``rooted``: see `rows.summary`; start and end are those of the email's root as soon as it is there.
 TRACES = """
 CREATE TABLE traces (
     number INTEGER PRIMARY KEY, trace_id BLOB NOT NULL UNIQUE, name TEXT NOT NULL, service TEXT NOT NULL, version TEXT NOT NULL,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from otel_autopilot.local.model import LogRecordRow, SpanRecord
+from otel_autopilot.local.roots import EMAIL_ROOT, rank
 
 STAGES = ("email", "ingestion", "digest", "delivery")
 
@@ -105,10 +106,16 @@ class Tree:
     @property
     def under_way(self) -> bool:
         """Whether this is a run of ours whose root is still to come: it is emitted when the run ends."""
-        return bool(self.orphans) and all(
-            root.span.name in STAGES and root.span.parent_span_id and root.span.attributes.get("autopilot.run.id")
+        promised = (
+            root.span.name in STAGES and root.span.span_id in self.orphans and root.span.attributes.get("autopilot.run.id")
             for root in self.roots
         )
+        return rank(self.top.span) != EMAIL_ROOT and any(promised)
+
+    @property
+    def top(self) -> Node:
+        """The root of the email, wherever it hangs; the first root in a trace of none."""
+        return next((node for node in self.walk() if rank(node.span) == EMAIL_ROOT), self.roots[0])
 
     @property
     def length_nano(self) -> int:
@@ -124,7 +131,8 @@ def build_tree(spans: Sequence[SpanRecord], logs: Sequence[LogRecordRow] = ()) -
     for span in sorted(by_id.values(), key=lambda span: (span.start_unix_nano, -span.end_unix_nano)):
         parent = span.parent_span_id
         if parent is not None and (parent not in by_id or parent == span.span_id):
-            orphans.add(span.span_id)
+            if rank(span) != EMAIL_ROOT:  # it joined the trace of a sender who reports elsewhere
+                orphans.add(span.span_id)
             parent = None
         below[parent].append(span)
     logs_of: dict[str, list[LogRecordRow]] = defaultdict(list)

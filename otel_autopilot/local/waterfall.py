@@ -104,7 +104,7 @@ def render_waterfall(
 
 
 def _header(tree: Tree, glyphs: Glyphs, columns: _Columns) -> list[Text]:
-    root = tree.roots[0].span
+    root = tree.top.span
     outcome = visible(str(root.attributes.get("autopilot.outcome") or ("failed" if root.failed else "ok")))
     started = datetime.fromtimestamp(tree.start_unix_nano / 1e9).astimezone()
     title = Text()

@@ -17,7 +17,7 @@ from otel_autopilot.telemetry.names import STAGES
 #: How far back a breakdown looks where nothing is said.
 USUAL_RANGE = "24h"
 #: An email of which the lengths tell how fast the pipeline is: it ended, and neither failed nor was refused.
-_WENT_WELL = "rooted AND coalesce(outcome, '') NOT IN ('failed', 'rejected')"
+_WENT_WELL = "rooted >= email AND coalesce(outcome, '') NOT IN ('failed', 'rejected')"
 
 
 @dataclass
@@ -111,7 +111,7 @@ def emails_of(connection: sqlite3.Connection, filters: Filters) -> Emails:
     where, values = filters.condition()
     row = connection.execute(
         "SELECT count(*), count(*) FILTER (WHERE outcome = 'failed'), count(*) FILTER (WHERE outcome = 'rejected'), "  # noqa: S608
-        "count(*) FILTER (WHERE NOT rooted), total(end_unix_nano - start_unix_nano), "
+        "count(*) FILTER (WHERE rooted < email), total(end_unix_nano - start_unix_nano), "
         f"json_group_array(end_unix_nano - start_unix_nano) FILTER (WHERE {_WENT_WELL}) "  # nosec B608  # columns by name
         f"FROM traces INDEXED BY traces_list WHERE {where}",
         values,

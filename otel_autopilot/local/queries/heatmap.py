@@ -40,7 +40,7 @@ def heatmap(
     where, values = filters.condition()
     if of is None:
         source, length, failed = "traces INDEXED BY traces_list", "end_unix_nano - start_unix_nano", "outcome IS 'failed'"
-        where += " AND rooted" if not wait else " AND 0"  # an email as a whole waits for nothing
+        where += " AND rooted >= email" if not wait else " AND 0"  # an email as a whole waits for nothing
     else:
         source = "traces INDEXED BY traces_list CROSS JOIN attempts ON trace = number"
         length, failed = ("wait_nano" if wait else "duration_nano"), "error"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from otel_autopilot.local.model import SpanRecord
+from otel_autopilot.local.roots import EMAIL_ROOT, rank
 from otel_autopilot.telemetry.names import STAGES
 
 
@@ -19,7 +20,7 @@ class Placed:
     stage: str
     """The stage whose attempt it is, or is part of; empty elsewhere."""
     orphan: bool
-    """Whether it has a parent that isn't there, or is its own ancestor."""
+    """Whether it has a parent that isn't there, or is its own ancestor; the root of an email that joined a sender's trace is none."""
     children: list[Placed] = field(default_factory=list)
 
     @property
@@ -59,7 +60,7 @@ def placed(spans: Sequence[SpanRecord]) -> list[Placed]:
         if span.span_id in seen:
             continue
         seen.add(span.span_id)
-        root = Placed(span, 0, _stage(span, ""), span.parent_span_id is not None)
+        root = Placed(span, 0, _stage(span, ""), span.parent_span_id is not None and rank(span) != EMAIL_ROOT)
         roots.append(root)
         stack = [root]
         while stack:

@@ -45,7 +45,7 @@ class Filters:
             if value is not None:
                 asked.add(f"{column} = ?", value)
         if self.outcome == UNDER_WAY:
-            asked.add("email AND NOT rooted")
+            asked.add("rooted < email")
         if self.stage is None:
             self._lengths(asked, "end_unix_nano - start_unix_nano")
             if self.errors:
@@ -144,9 +144,9 @@ def _told(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> li
             }  # fmt: skip
     return [
         {
-            "trace_id": trace_id, "name": EMAIL_PIPELINE.name if email and not rooted else text(name), "service": service, "version": version, "start_unix_nano": start,
+            "trace_id": trace_id, "name": EMAIL_PIPELINE.name if rooted < email else text(name), "service": service, "version": version, "start_unix_nano": start,
             "duration_ns": max(0, end - start), "spans": spans, "errors": errors, "run_id": run_id, "workflow": workflow,
-            "outcome": outcome, "under_way": bool(email) and not rooted, "stages": stages[number],
+            "outcome": outcome, "under_way": rooted < email, "stages": stages[number],
         }
         for number, trace_id, name, service, version, start, end, spans, errors, run_id, workflow, outcome, email, rooted in rows
     ]  # fmt: skip
