@@ -89,7 +89,8 @@ def _data_directory(settings: Settings) -> Check:
 def _trace_store(settings: Settings) -> Check:
     try:
         store = TraceStore.open(settings.traces_db)
-        spans, size = store.span_count(), store.size_bytes()
+        parts = (settings.traces_db, settings.traces_db.with_name(settings.traces_db.name + "-wal"))  # the log holds what came last
+        spans, size = store.span_count(), sum(part.stat().st_size for part in parts if part.exists())
         store.close()
     except (StoreError, OSError) as error:
         return Check("Trace store", ok=False, detail=str(error))
