@@ -107,7 +107,11 @@ def demo(fault: str | None) -> int:
         store.close()
         _digest(folder, run, out)
         _losses(settings, out, fault)
-    out.print(f"\nAgain: [bold]otel-autopilot show {run['id'][:12]}[/]   all: [bold]otel-autopilot list[/]", highlight=False)
+    again = f"otel-autopilot show {run['id'][:12]}"
+    out.print(
+        f"\nAgain: [bold]{again}[/]   all: [bold]otel-autopilot list[/]   in a browser: [bold]otel-autopilot view --open[/]",
+        highlight=False,
+    )
     expected_failure = fault in ("hostile-pdf", "smtp-refusing")
     return 0 if (run["outcome"] != "success") == expected_failure else 1
 
@@ -138,6 +142,8 @@ def _service(folder: Path, environment: dict[str, str]) -> Iterator[dict[str, An
         "PYTHONPATH": own_path(),
         "AUTOPILOT_WORK_DIR": str(folder / "work"),
         "AUTOPILOT_DELIVER_TO": str(folder / "digests"),
+        "AUTOPILOT_OTLP_GRPC_PORT": "0",  # whoever else listens on the usual ones
+        "AUTOPILOT_OTLP_HTTP_PORT": "0",
         **environment,
     }
     with log.open("ab") as stderr:

@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import smtplib
+import socket
 import socketserver
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -546,3 +547,16 @@ def test_the_viewer_is_mounted_by_serve_and_view_beside_it_shares_its_store(tmp_
             assert beside.wait(30) == 0
         names = {trace["name"] for trace in get(service, "/view/api/traces?kind=all")["traces"]}
         assert not [name for name in names if "/view" in name], "who looks at traces makes none"
+
+
+def test_a_demo_does_not_mind_who_listens_on_the_ports_of_otlp(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        for port in (4317, 4318):
+            with suppress(OSError):  # somebody does already
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+        done = subprocess.run(
+            [sys.executable, "-m", "otel_autopilot", "demo"], capture_output=True, text=True, check=False, timeout=150,
+            env={name: value for name, value in environment(tmp_path).items() if not name.startswith("AUTOPILOT_OTLP")},
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "otel-autopilot view --open" in done.stdout

@@ -74,7 +74,8 @@ class GrpcServer:
         except RuntimeError as error:
             pool.shutdown()
             raise SettingsError(
-                f"port {self.port} on {self._host} is in use by another program; stop it, or set {SETTING} (0 takes a free port)"
+                f"port {self.port} on {self._host} is in use by another program; stop it, set {SETTING} (0 takes a free port), "
+                "or, if that is a Collector, send telemetry there with --collector"
             ) from error
         server.start()
         self._server, self._pool = server, pool
