@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import Any
 
 import pytest
@@ -166,6 +167,14 @@ def test_log_records_without_valid_ids_severity_or_time_are_kept() -> None:
     (row,) = decoded.items
     assert (row.time_unix_nano, row.severity_number, row.trace_id, row.span_id, row.body) == (5, 0, None, None, None)
     assert dict(decoded.rejected) == {"time": 1}
+
+
+def test_a_log_record_without_any_time_has_that_of_its_receipt() -> None:
+    made = ExportLogsServiceRequest()
+    made.resource_logs.add().scope_logs.add().log_records.add()
+    before = time.time_ns()
+    (row,) = logs(made, Room()).items
+    assert before <= row.time_unix_nano <= time.time_ns()
 
 
 def test_log_records_are_the_same_whether_they_come_by_otlp_or_from_the_sdk() -> None:

@@ -6,6 +6,7 @@ severities, kinds of values) degrade to "unspecified" and nothing.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -119,14 +120,18 @@ def _scope(scope: InstrumentationScope, room: Room) -> Scope:
 
 
 def logs(request: ExportLogsServiceRequest, room: Room) -> Decoded[LogRecordRow]:
-    """The log records of a request. Ids that are none are left out: a record counts without them too. Raises TooLarge."""
+    """The log records of a request. Ids that are none are left out: a record counts without them too.
+
+    A record without any time has that of its receipt. Raises TooLarge.
+    """
+    received = time.time_ns()
     decoded: Decoded[LogRecordRow] = Decoded()
     for of_resource in request.resource_logs:
         resource = attributes(of_resource.resource.attributes, room)
         for of_scope in of_resource.scope_logs:
             scope = _scope(of_scope.scope, room)
             for record in of_scope.log_records:
-                moment = record.time_unix_nano or record.observed_time_unix_nano
+                moment = record.time_unix_nano or record.observed_time_unix_nano or received
                 if moment > LATEST_UNIX_NANO:
                     decoded.rejected["time"] += 1
                     continue
