@@ -172,13 +172,14 @@ def test_a_request_with_nothing_in_it_is_a_success(receiver: Receiving) -> None:
         (415, b"", {"Content_Encoding": "br"}),
         (400, b"no gzip", {"Content_Encoding": "gzip"}),
         (400, gzip.compress(batch(1).content)[:-10], {"Content_Encoding": "gzip"}),
+        (400, b"", {"Content_Encoding": "gzip"}),
         (413, gzip.compress(bytes(30_000_000)), {"Content_Encoding": "gzip"}),
         (413, gzip.compress(b" " * 30_000_000), {"Content_Encoding": "gzip", "Content_Type": "application/json"}),
         (421, b"", {"Host": "attacker.example"}),
         (403, b"", {"Origin": "http://attacker.example"}),
         (403, b"", {"Sec_Fetch_Site": "cross-site"}),
     ],
-    ids=range(14),
+    ids=range(15),
 )  # fmt: skip
 def test_what_is_no_otlp_over_http_gets_the_status_that_says_so(
     receiver: Receiving, status: int, content: bytes, headers: dict[str, str]

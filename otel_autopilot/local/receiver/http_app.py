@@ -117,6 +117,8 @@ class OtlpHttp:
 
 def gunzip(content: bytes, most: int) -> bytes:
     """The content of a gzip file of one or more members; raises Malformed, or TooLarge beyond ``most`` bytes."""
+    if not content:
+        raise Malformed("expected gzip data, as Content-Encoding says, got nothing")
     pieces, room = [], most
     try:
         while content:
