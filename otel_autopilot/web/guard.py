@@ -36,9 +36,10 @@ SESSION_COOKIE = "autopilot_session"
 REQUEST_SECONDS = 30.0
 #: How long an upload may take, in seconds; `uploads` limits the pause between two pieces.
 UPLOAD_SECONDS = 600.0
-#: After a refusal: what a client still sends is thrown away, so that it reads the answer instead of meeting a reset.
-LINGER_BYTES = 4_000_000
-LINGER_SECONDS = 2.0
+#: After a refusal: what a client still sends is thrown away, so that it reads the answer instead of meeting a reset. Common clients
+#: send all of a body before they read; a local one sends 100 MB in half a second.
+LINGER_BYTES = 256_000_000
+LINGER_SECONDS = 10.0
 
 
 class BodyTooLarge(Exception):

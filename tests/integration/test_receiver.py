@@ -14,13 +14,14 @@ import textwrap
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import grpc
 import httpx
 import pytest
+import requests
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from opentelemetry._logs import LogRecord, SeverityNumber
 from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter as GrpcLogs
@@ -224,17 +225,35 @@ def test_a_few_megabytes_that_unfold_into_millions_of_groups_are_refused(receive
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("announced", [True, False], ids=["with its length", "in chunks"])
-def test_a_body_of_100_megabytes_is_refused_without_being_held(receiver: Receiving, announced: bool) -> None:
-    def pieces() -> Iterator[bytes]:
-        for _ in range(100):
-            yield bytes(1_000_000)
+def pieces() -> Iterator[bytes]:
+    for _ in range(100):
+        yield bytes(1_000_000)
 
-    length = {"Content_Length": "100000000"} if announced else {}
-    with suppress(httpx.WriteError):  # the connection may be closed under a client that doesn't listen while it sends
-        assert post(receiver, pieces(), **length).status_code == 413
+
+@pytest.mark.parametrize("announced", [True, False], ids=["with its length", "in chunks"])
+@pytest.mark.parametrize("client", ["httpx", "requests"])
+def test_a_body_of_100_megabytes_is_refused_without_being_held_and_its_sender_reads_why(
+    receiver: Receiving, client: str, announced: bool
+) -> None:
+    answer: Any
+    if client == "httpx":
+        answer = post(receiver, pieces(), **({"Content_Length": "100000000"} if announced else {}))
+    else:
+        content = bytes(100_000_000) if announced else pieces()
+        answer = requests.post(f"{receiver.http}/v1/traces", data=content, headers=PROTOBUF, timeout=60)
+    assert answer.status_code == 413
+    assert "at most 16777216 bytes" in status_pb2.Status.FromString(answer.content).message
     assert receiver.counts["spans"]["refused"] == {"too large": 1}
     assert post(receiver, batch(1).content).status_code == 200
+
+
+def test_a_length_beyond_the_limit_is_answered_before_the_body_comes(receiver: Receiving) -> None:
+    host, port = receiver.http.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(
+            b"POST /v1/traces HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\nContent-Type: application/x-protobuf\r\n\r\n"
+        )
+        assert connection.makefile("rb").readline().startswith(b"HTTP/1.1 413 ")
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ class OtlpHttp:
         """Answer one request."""
         headers = Headers(scope=scope)
         media = headers.get("content-type", "").partition(";")[0].strip().lower()
-        body = _Body(receive, self._receiver)
+        body = _Body(receive, self._receiver, headers.get("content-length", ""))
         answer: Message
         more: dict[str, str] = {}
         try:
@@ -138,14 +138,17 @@ def gunzip(content: bytes, most: int) -> bytes:
 class _Body:
     """Reads a request piece by piece; what it holds counts among the bytes under way until `give_back`."""
 
-    def __init__(self, receive: Receive, receiver: Receiver) -> None:
+    def __init__(self, receive: Receive, receiver: Receiver, announced: str) -> None:
         self._receive = receive
+        self._announced = int(announced) if announced.isdecimal() else 0
         self._receiver = receiver
         self._taken = 0
         self.ended = False
 
     async def read(self) -> bytes:
         """The whole of it; raises Refused."""
+        if self._announced > self._receiver.limits.request_bytes:
+            raise self._receiver.too_large()
         pieces = bytearray()
         try:
             async with asyncio.timeout(BODY_SECONDS):
