@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otel_autopilot.local.model import SpanRecord
-from otel_autopilot.local.queries.comparison import changes, interval
+from otel_autopilot.local.queries.comparison import changes, fewest, interval
 from otel_autopilot.local.queries.distributions import distribution, nearest_rank
 from otel_autopilot.local.queries.heatmap import BOUNDS
 from otel_autopilot.telemetry.names import STAGES
@@ -155,6 +155,19 @@ def test_a_percentile_that_moved_is_told_apart_from_chance() -> None:
     assert changes([0] * 30, [0] * 30)["p50"]["ratio"] is None
 
 
+@pytest.mark.parametrize(("percent", "least"), [(50, 20), (95, 200), (99, 1000)])
+def test_two_samples_of_one_distribution_are_seldom_told_apart_however_small_one_side_is(percent: int, least: int) -> None:
+    assert fewest(percent) == least
+    chance = random.Random(percent)
+    for a_size, b_size in ((least, least), (least, 5 * least), (5 * least, least), (2 * least, 2 * least)):
+        alarms = 0
+        for _ in range(300):
+            a, b = (sorted(int(chance.expovariate(1e-6)) for _ in range(size)) for size in (a_size, b_size))
+            alarms += changes(a, b)[f"p{percent}"]["certain"]
+        assert alarms / 300 <= 0.08, (a_size, b_size)
+    assert changes(a[: least - 1], b)[f"p{percent}"]["certain"] is None
+
+
 def test_the_interval_is_that_of_a_bootstrap_drawn_by_hand() -> None:
     chance = random.Random(2)
     a, b = (sorted(int(chance.lognormvariate(8, 0.5)) for _ in range(80)) for _ in range(2))
@@ -187,7 +200,8 @@ def test_two_ranges_are_compared_by_version(tmp_path: Path) -> None:
     )
     assert [told[side]["emails"]["count"] for side in "ab"] == [30, 30]
     (stage,) = told["stages"]
-    assert stage["work"]["p50"]["certain"] is told["emails"]["p99"]["certain"] is True
+    assert stage["work"]["p50"]["certain"] is told["emails"]["p50"]["certain"] is True
+    assert told["emails"]["p99"]["certain"] is None
     assert 2.9 < stage["work"]["p50"]["ratio"] < 3.1
 
 
