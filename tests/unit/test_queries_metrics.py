@@ -157,6 +157,26 @@ def test_what_was_counted_before_the_range_is_not_counted_in_it(tmp_path: Path) 
     assert len(rates) >= 2
 
 
+def test_a_counter_that_does_not_move_shows_no_rate_whatever_it_counted_before_the_range(tmp_path: Path) -> None:
+    days_ago = -2 * 86_400
+    points = [counter(1_000_000, at, start=days_ago) for at in range(-5, 3_600, 60)]
+    queries = stored(tmp_path / "telemetry.db", points=points)
+    (line,) = queries.metric_series("c", from_=(BEGAN + 7 * SECOND) / SECOND, to=(BEGAN + 3_600 * SECOND) / SECOND)["series"]
+    assert set(line["values"]) <= {0.0, None}
+
+
+@pytest.mark.parametrize(("start", "counts"), [(-86_400, False), (1_720, True), (100, True)])
+def test_the_first_point_of_a_series_counts_only_where_it_began_in_the_range_or_shortly_before(
+    tmp_path: Path, start: int, counts: bool
+) -> None:
+    points = [counter(500, at, start=start) for at in (1_830, 1_890, 1_950)]
+    queries = stored(tmp_path / "telemetry.db", points=points)
+    for first in (50, 1_750):
+        (line,) = queries.metric_series("c", from_=BEGAN // SECOND + first, to=BEGAN // SECOND + 2_000, steps=50)["series"]
+        shortly = start > 1_000 or first < start
+        assert any(value for value in line["values"]) is (counts and shortly)
+
+
 def test_series_are_grouped_filtered_and_the_largest_shown(tmp_path: Path) -> None:
     points = [
         counter(number * at, at, attributes={"stage": f"s{number}", "side": "left" if number % 2 else "right"})

@@ -165,7 +165,7 @@ def charts(connection: sqlite3.Connection, series: Iterable[Series], by: Sequenc
             continue
         chart = found.charts.setdefault(labels, Chart(labels))
         if one.counts:
-            for increase in increases(points, one.temporality):
+            for increase in increases(points, one.temporality, _counted_from(points, steps, within)):
                 _spread(found, chart, increase)
         elif one.temporality == DELTA:
             for point in points:
@@ -204,6 +204,19 @@ def _points(connection: sqlite3.Connection, series: Series, steps: Steps, within
         after = connection.execute(f"{beside} > ? ORDER BY time_unix_nano LIMIT 1", (series.id, within.last)).fetchall()
         found = before + found + after
     return [Point(time, start, value, decode(distribution), exemplars) for time, start, value, distribution, exemplars in found]
+
+
+def _counted_from(points: Sequence[Point], steps: Steps, within: TimeRange) -> int:
+    """From when on a series may have begun so that its first point tells what was counted in the range.
+
+    What was counted over a long time before nobody listened is no history of that time. The point before the range is only what
+    the next is compared with.
+    """
+    first = points[0].time
+    if first < within.first:
+        return first
+    gaps = sorted(later.time - earlier.time for earlier, later in pairwise(points))
+    return min(within.first, first - 2 * max(steps.length, gaps[len(gaps) // 2] if gaps else 0))
 
 
 def _spread(found: Charts, chart: Chart, increase: Increase) -> None:

@@ -40,12 +40,12 @@ class Increase:
     amount: Amount
 
 
-def increases(points: Sequence[Point], temporality: str) -> Iterator[Increase]:
+def increases(points: Sequence[Point], temporality: str, counted_from: int = 0) -> Iterator[Increase]:
     """The increases of a monotonic sum or histogram whose points are in order of time.
 
     Cumulative: a later start, or less than before, means that counting began anew, and all that the point says is new. The first
-    point counts from its start; one that doesn't say when that was is only what the next is compared with. Delta: a point counts
-    from its start, or from the point before.
+    point counts from its start; one that doesn't say when that was, or was counting before ``counted_from``, is only what the next
+    is compared with. Delta: a point counts from its start, or from the point before.
     """
     before: Point | None = None
     for point in points:
@@ -55,7 +55,7 @@ def increases(points: Sequence[Point], temporality: str) -> Iterator[Increase]:
             begin = point.start or (before.time if before else 0)
             yield _between(begin, point.time, _amount(point))
         elif before is None:
-            if 0 < point.start < point.time:
+            if 0 < point.start < point.time and point.start >= counted_from:
                 yield Increase(point.start, point.time, _amount(point))
         else:
             amount, last = _comparable(point, before)
