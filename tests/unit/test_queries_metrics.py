@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from otel_autopilot.local.model import MetricPoint
@@ -175,6 +176,30 @@ def test_the_first_point_of_a_series_counts_only_where_it_began_in_the_range_or_
         (line,) = queries.metric_series("c", from_=BEGAN // SECOND + first, to=BEGAN // SECOND + 2_000, steps=50)["series"]
         shortly = start > 1_000 or first < start
         assert any(value for value in line["values"]) is (counts and shortly)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(1, 40), st.integers(0, 500)), min_size=1, max_size=12), st.integers(0, 2_000), st.integers(2, 60),
+    st.booleans(),
+)  # fmt: skip
+def test_rates_times_the_length_of_a_step_come_to_what_was_counted(
+    lived: list[tuple[int, int]], began: int, steps: int, delta: bool
+) -> None:
+    points, at, total = [], began, 0
+    for seconds, counted in lived:
+        total += counted
+        told = {"temporality": DELTA} if delta else {}
+        points.append(counter(counted if delta else total, at + seconds, start=at if delta else began, **told))
+        points.append(histogram([0, counted if delta else total, 0, 0], at + seconds, start=at if delta else began, **told))
+        at += seconds
+    with tempfile.TemporaryDirectory() as folder:
+        queries = stored(Path(folder) / "telemetry.db", points=points)
+        for name, rates in (("c", "values"), ("h", "rate")):
+            told = queries.metric_series(name, from_=BEGAN // SECOND, to=BEGAN // SECOND + 3_000, steps=steps)
+            (line,) = told["series"]
+            assert sum(value or 0.0 for value in line[rates]) * told["step_ns"] / SECOND == pytest.approx(total)
+        queries.close()
 
 
 def test_series_are_grouped_filtered_and_the_largest_shown(tmp_path: Path) -> None:

@@ -99,21 +99,14 @@ class Charts:
 
     steps: Steps
     charts: dict[Labels, Chart]
-    begin: int = 0
-    end: int = 0
-    """From when to when anything was counted."""
     exemplars: list[tuple[Labels, dict[str, Any]]] = field(default_factory=list)
 
-    def seconds(self, index: int) -> float:
-        """For how much of a step it is known what was counted."""
-        return self.steps.part(index, self.begin, self.end) / 1e9
-
     def rates(self, chart: Chart, key: str = VALUE) -> list[float | None]:
-        """What was counted a second."""
+        """What was counted a second, over the whole of each step: times its length it is what was counted in it."""
+        seconds = self.steps.length / 1e9
         return [
-            None if index not in chart.told or not self.seconds(index) else finite(chart.told[index].get(key, 0.0) / self.seconds(index))
-            for index in range(self.steps.count)
-        ]  # fmt: skip
+            finite(chart.told[index].get(key, 0.0) / seconds) if index in chart.told else None for index in range(self.steps.count)
+        ]
 
     def sums(self, chart: Chart) -> list[float | None]:
         """The values of the series together."""
@@ -166,7 +159,7 @@ def charts(connection: sqlite3.Connection, series: Iterable[Series], by: Sequenc
         chart = found.charts.setdefault(labels, Chart(labels))
         if one.counts:
             for increase in increases(points, one.temporality, _counted_from(points, steps, within)):
-                _spread(found, chart, increase)
+                _spread(steps, chart, increase)
         elif one.temporality == DELTA:
             for point in points:
                 for index in steps.of(point.time, point.time + 1):
@@ -219,15 +212,11 @@ def _counted_from(points: Sequence[Point], steps: Steps, within: TimeRange) -> i
     return min(within.first, first - 2 * max(steps.length, gaps[len(gaps) // 2] if gaps else 0))
 
 
-def _spread(found: Charts, chart: Chart, increase: Increase) -> None:
+def _spread(steps: Steps, chart: Chart, increase: Increase) -> None:
     """What was counted between two points, evenly over the steps between them."""
     begin, end = increase.begin, increase.end
-    if end <= found.steps.first or begin >= found.steps.end:
-        return
-    found.begin = min(begin, found.begin) if found.end else begin
-    found.end = max(end, found.end)
-    for index in found.steps.of(begin, end):
-        _add(chart, index, increase.amount, found.steps.part(index, begin, end) / (end - begin))
+    for index in steps.of(begin, end):
+        _add(chart, index, increase.amount, steps.part(index, begin, end) / (end - begin))
 
 
 def _add(chart: Chart, index: int, amount: Amount, share: float) -> None:
