@@ -270,6 +270,21 @@ def test_a_long_range_reads_the_last_point_of_each_step_and_comes_to_the_same(tm
     assert coarse == [pytest.approx(1.0, rel=0.01)] * 2 + [pytest.approx(5.0, rel=0.01)] * 2
 
 
+@pytest.mark.parametrize("started", [False, True])
+def test_resets_inside_a_step_are_found_where_no_point_says_when_it_began_counting(tmp_path: Path, started: bool) -> None:
+    points = []
+    for at in range(1, 3_600):
+        more = {"start": 1 if started else -BEGAN // SECOND}
+        points += [counter(3 * (at % 50), at, **more), histogram([0, 3 * (at % 50), 0, 0], at, **more)]
+    queries = stored(tmp_path / "telemetry.db", points=points)
+    within = {"from_": RANGE["from_"], "to": "2026-11-21T11:00:00Z", "steps": 4}
+    (line,) = queries.metric_series("c", **within)["series"]
+    assert line["values"] == [pytest.approx(2.94, rel=0.01)] * 4
+    if not started:
+        (line,) = queries.metric_series("h", **within)["series"]
+        assert line["rate"] == [pytest.approx(2.94, rel=0.01)] * 4
+
+
 def test_the_catalogue_names_what_was_received(tmp_path: Path) -> None:
     queries = stored(
         tmp_path / "telemetry.db", points=[counter(1, 0), counter(2, 9, resource={"service.name": "t"}), histogram([1, 0, 0, 0], 5)]

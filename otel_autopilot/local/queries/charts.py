@@ -17,8 +17,15 @@ from otel_autopilot.local.values import decode
 
 #: Series of one metric that are read at most, the newest of them.
 MOST_SERIES = 500
-#: Points of one series in a step from which on only the last of each step is read.
+#: Points of one series in a step from which on only the last of each step is read, and those around resets.
 _THIN_ABOVE = 4
+#: Points around resets of one series that are read at most.
+_MOST_AROUND_RESETS = 50_000
+#: How much a cumulative point has counted: where that falls, counting began anew. Only one that doesn't say when it began is asked
+#: for what its histogram holds, which takes ten times as long.
+_COUNTED = (
+    "coalesce(value, CASE WHEN start_unix_nano = 0 AND json_valid(distribution) THEN json_extract(distribution, '$.count') END)"
+)
 #: Where a series says something less often than once a step, what it said last holds for so many of its own intervals.
 _HOLDS = 2.5
 
@@ -188,8 +195,11 @@ def _points(connection: sqlite3.Connection, series: Series, steps: Steps, within
         return []
     thinned = where
     if count > _THIN_ABOVE * steps.count and series.temporality != DELTA:
-        thinned = f"series = ? AND time_unix_nano IN (SELECT max(time_unix_nano) FROM points WHERE {where} GROUP BY time_unix_nano / ?, start_unix_nano)"  # noqa: S608  # nosec B608
-        values = [series.id, *values, steps.length]
+        last = f"SELECT max(time_unix_nano) FROM points WHERE {where} GROUP BY time_unix_nano / ?, start_unix_nano"  # noqa: S608  # nosec B608
+        thinned, values = f"series = ? AND time_unix_nano IN ({last})", [series.id, *values, steps.length]
+        if series.counts:
+            thinned = f"series = ? AND time_unix_nano IN ({last} UNION ALL {_around_resets(where)})"
+            values += [*values[1:4], _MOST_AROUND_RESETS]
     found = connection.execute(f"SELECT {columns} FROM points WHERE {thinned} ORDER BY time_unix_nano", values).fetchall()  # noqa: S608  # nosec B608
     if series.counts:  # what was counted in the first and the last step is known by the points around them
         beside = f"SELECT {columns} FROM points WHERE series = ? AND time_unix_nano"  # noqa: S608  # nosec B608
@@ -197,6 +207,15 @@ def _points(connection: sqlite3.Connection, series: Series, steps: Steps, within
         after = connection.execute(f"{beside} > ? ORDER BY time_unix_nano LIMIT 1", (series.id, within.last)).fetchall()
         found = before + found + after
     return [Point(time, start, value, decode(distribution), exemplars) for time, start, value, distribution, exemplars in found]
+
+
+def _around_resets(where: str) -> str:
+    """The times of the points before and after each fall of what a series counted, and of the first: up to as many as are asked for."""
+    return (
+        f"SELECT at FROM (SELECT at FROM (SELECT time_unix_nano AS at, {_COUNTED} AS counted, lag({_COUNTED}) OVER times AS before, "  # noqa: S608
+        f"lead({_COUNTED}) OVER times AS after FROM points WHERE {where} WINDOW times AS (ORDER BY time_unix_nano)) "  # nosec B608
+        "WHERE before IS NULL OR counted < before OR after < counted LIMIT ?)"
+    )
 
 
 def _counted_from(points: Sequence[Point], steps: Steps, within: TimeRange) -> int:
