@@ -107,11 +107,8 @@ def demo(fault: str | None) -> int:
         store.close()
         _digest(folder, run, out)
         _losses(settings, out, fault)
-    again = f"otel-autopilot show {run['id'][:12]}"
-    out.print(
-        f"\nAgain: [bold]{again}[/]   all: [bold]otel-autopilot list[/]   in a browser: [bold]otel-autopilot view --open[/]",
-        highlight=False,
-    )
+    out.print(f"\nAgain: [bold]otel-autopilot show {run['id'][:12]}[/]   all: [bold]otel-autopilot list[/]", highlight=False)
+    out.print("In a browser: [bold]otel-autopilot view --open[/]", highlight=False)
     expected_failure = fault in ("hostile-pdf", "smtp-refusing")
     return 0 if (run["outcome"] != "success") == expected_failure else 1
 
