@@ -1,6 +1,6 @@
 """All benchmarks: each condition in a process of its own, what is compared in turn, the result appended to the baseline.
 
-python -m benchmarks [--quick] [--keep] [--only collector|receiver]
+python -m benchmarks [--quick] [--keep] [--only pipeline|store|collector|receiver]
 """
 
 from __future__ import annotations
@@ -99,21 +99,34 @@ def receiver(rounds: int, spans: int) -> dict[str, Any]:
     return measured
 
 
+def store(spans: int) -> dict[str, Any]:
+    """The embedded store by itself: writing, and what is asked of it."""
+    result = child("store", "--spans", str(spans))
+    for key in ("trace_ms", "find_ms", "list_ms"):
+        result[key] = distribution(result[key], "ms")
+    result["queries_ms"] = {question: distribution(took, "ms") for question, took in result["queries_ms"].items()}
+    return {**result, "goal": ">= 50000 spans/s, one trace < 50 ms"}
+
+
 def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer samples, to see that everything runs")
     parser.add_argument("--keep", action="store_true", help="append to docs/performance/PERFORMANCE_BASELINE.json")
-    parser.add_argument("--only", choices=["collector", "receiver"], help="just this part")
+    parser.add_argument("--only", choices=["pipeline", "store", "collector", "receiver"], help="just this part")
     arguments = parser.parse_args()
     quick = arguments.quick
     results: dict[str, Any] = {"environment": environment()}
-    if arguments.only is None:
+    wanted = {arguments.only} if arguments.only else {"pipeline", "store", "collector", "receiver"}
+    if "pipeline" in wanted:
         pipeline(results, quick=quick)
-    if arguments.only != "receiver":
+    if "store" in wanted:
+        say("embedded store")
+        results["store"] = store(100_000 if quick else 1_000_000)
+    if "collector" in wanted:
         say("the Collector on one core")
         results["collector"] = collector(1 if quick else 5, 50_000 if quick else 200_000)
-    if arguments.only != "collector":
+    if "receiver" in wanted:
         say("the receiver beside Jaeger")
         results["receiver"] = receiver(1 if quick else 5, 100_000 if quick else 500_000)
     if arguments.keep:
@@ -151,12 +164,6 @@ def pipeline(results: dict[str, Any], *, quick: bool) -> None:
             "time_to_bare": round(median(a / b for a, b in zip(ours, alone, strict=True)), 3),
             "goal": {10: "< 2 s", 45: "< 10 s"}.get(megabytes, ""),
         }  # fmt: skip
-    say("embedded store")
-    result = child("store", "--spans", "100000" if quick else "1000000")
-    for key in ("trace_ms", "find_ms", "list_ms"):
-        result[key] = distribution(result[key], "ms")
-    result["queries_ms"] = {question: distribution(took, "ms") for question, took in result["queries_ms"].items()}
-    results["store"] = {**result, "goal": ">= 50000 spans/s, one trace < 50 ms"}
 
 
 if __name__ == "__main__":
