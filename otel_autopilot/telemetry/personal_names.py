@@ -11,7 +11,12 @@ from functools import lru_cache
 #: As both RE2 and Python read them.
 PERSONAL_NAMES = (
     r"(?i)^(enduser|user)[._](id|name|full_?name|email|hash|roles)$",
-    r"(?i)^(client|source|net[._]peer|net[._]sock[._]peer|network[._]peer)[._](address|ip|addr)$",
+    # Addresses of hosts that aren't a person's stay: server.address, network.local.address, host.ip.
+    r"(?i)(^|[._-])(client|remote|peer|source|src|user|visitor|caller)[._-]?(addr|(ip[._-]?)?address|ip[._-]?addr|ip|ipv[46])$",
+    r"(?i)^(address(es)?|address[._-]?(line)?[._-]?[0-9]|ip|ip[._-]?addr(ess)?|url[._]query)$",
+    r"(?i)(^|[._-])(postal|home|billing|shipping|mailing|delivery|street|customer|contact|person|sender|recipient)[._-]?address(es)?$",
+    r"(?i)(^|[._-])(street([._-]?(name|number))?|birth[._-]?(date|day)|date[._-]of[._-]birth|dob|passport([._-]?(number|no|id))?)$",
+    r"(?i)^(from|to|cc|bcc|reply[._-]?to)$|(^|[._-])(rcpt[._-]?to|mail[._-]?from)$",
     r"(?i)^http[._](request|response)[._]header[._](authorization|proxy-authorization|cookie|set-cookie|x-api-key|x-forwarded-for|forwarded|from|referer)$",
     r"(?i)(^|[._-])(e?mail|smtp|imap|message|envelope|headers?)[._-](from|to|cc|bcc|reply[._-]?to|sender|recipients?|subject|message[._-]?id|body|text|html)$",
     r"(?i)(^|[._-])(recipients?|sender|(first|last|full|given|family|display|file)[._-]?name|username|phone([._-]?number)?|telephone|mobile|iban|ssn)$",

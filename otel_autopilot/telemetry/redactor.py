@@ -27,7 +27,7 @@ _NUMBER = re.compile(
 )
 #: How deep sequences and maps are followed; what lies deeper goes whole.
 _DEEPEST = 16
-#: Integers from here on may be payment cards.
+#: Whole numbers from here on may be payment cards.
 LONG_INTEGER = 10**12
 
 #: Statements and routes come again and again: texts up to this length in which no pattern matched, and how many, are remembered.
@@ -127,10 +127,12 @@ class Redactor:
         """A value of an attribute or a log body of whatever type, without personal data; the same object when it has none."""
         if isinstance(value, str):
             return self.text(value, known)
-        if value is None or isinstance(value, bool | float):
+        if value is None or isinstance(value, bool):
             return value
+        if isinstance(value, float):
+            return self.value(int(value)) if value >= LONG_INTEGER and _is_card(value) else value
         if isinstance(value, int):
-            return self.text(str(value)) if value >= LONG_INTEGER and next(patterns.cards(str(value)), None) else value
+            return self.text(str(value)) if value >= LONG_INTEGER and _is_card(value) else value
         if isinstance(value, bytes | bytearray | memoryview):
             return self._bytes(bytes(value), known)
         if depth >= _DEEPEST:
@@ -166,7 +168,8 @@ class Redactor:
             if key in self.keep_keys:
                 continue
             new_key = self.text(key, known)
-            new = value if value.__class__ in _PLAIN_NUMBERS else self.value(value, known)
+            plain = value.__class__ is bool or (value.__class__ is float and not value >= LONG_INTEGER)
+            new = value if plain else self.value(value, known)
             if new is not value or new_key != key:
                 if cleaned is None:
                     cleaned = dict(attributes)
@@ -176,4 +179,6 @@ class Redactor:
         return cleaned
 
 
-_PLAIN_NUMBERS = frozenset({bool, float})
+def _is_card(number: int | float) -> bool:
+    """Whether a number is the number of a payment card. A double holds one of 16 digits as it is."""
+    return (isinstance(number, int) or number.is_integer()) and next(patterns.cards(str(int(number))), None) is not None

@@ -154,3 +154,14 @@ def test_texts_beyond_the_time_of_a_request_are_left_out_and_the_next_request_ha
     assert len(clean.attributes) < 50
     (clean,) = redaction.spans([span(name="n", attributes={"known": f"to {ADDRESS}"})])
     assert clean.attributes == {"known": f"to [email:{pseudonym(ADDRESS)}]"}
+
+
+@pytest.mark.parametrize("kind", [int, float])
+def test_a_payment_card_is_found_whatever_kind_of_number_it_is(kind: type) -> None:
+    assert cleaned(kind(4111111111111111)) == "[card]"
+    assert cleaned([kind(4111111111111111)]) == ["[card]"]
+    for other in (kind(4111111111111112), kind(1_763_755_932_000), kind(10**18), 4111111111111.5, float("inf")):
+        assert cleaned(other) is other
+    assert str(cleaned(float("nan"))) == "nan"
+    assert Redactor().attributes({"n": kind(4111111111111111), "f": 0.5}) == {"n": "[card]", "f": 0.5}
+    assert Redactor().attributes({"n": kind(4111111111111112), "f": 0.5, "nan": float("nan"), "b": True}) is None

@@ -28,7 +28,7 @@ _HARMLESS = re.compile(
 _PSEUDONYM = re.compile(SHAPE)
 #: Texts that are remembered with what became of them, and up to how many characters.
 _MOST_REMEMBERED, _LONGEST_REMEMBERED = 8192, 512
-_NUMBERS = frozenset({bool, float})
+_NUMBERS = (int, float)
 #: Longest text that is kept, in characters, as in the Collector (``transform_bounds.yaml``). So much beyond it is looked at too: what
 #: is cut in two isn't known by its first half any more.
 LONGEST_TEXT, _MARGIN = 16_384, 1_024
@@ -101,7 +101,7 @@ class Redaction:
                     clean = self.text(value)
                 if clean is not value:
                     attributes[key] = clean
-            elif value.__class__ not in _NUMBERS and (value.__class__ is not int or value >= LONG_INTEGER):
+            elif not isinstance(value, _NUMBERS) or value >= LONG_INTEGER:
                 attributes[key] = self._value(key, value)
         if special:
             self._special(attributes)
