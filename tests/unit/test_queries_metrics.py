@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -238,6 +239,19 @@ def test_a_histogram_is_shown_as_rate_mean_and_quantiles(tmp_path: Path) -> None
     assert line["p99"] == [pytest.approx(1.98), 4.0]
     assert (told["type"], told["unit"], told["description"]) == ("histogram", "s", "how long")
     assert [(one["trace_id"], one["value"]) for one in told["exemplars"]] == [("a" * 32, 3.5)]
+
+
+@pytest.mark.parametrize("temporality", [CUMULATIVE, DELTA])
+def test_a_histogram_without_a_sum_has_no_mean_and_its_open_buckets_end_at_what_was_recorded(
+    tmp_path: Path, temporality: str
+) -> None:
+    one = histogram([0, 5], 60, bounds=[10.0], temporality=temporality)
+    told = (one.distribution or {}) | {"sum": None, "min": 900.0, "max": 1_100.0}
+    queries = stored(tmp_path / "telemetry.db", points=[replace(one, distribution=told)])
+    (line,) = queries.metric_series("h", from_=RANGE["from_"], to="2026-11-21T10:02:00Z", steps=2)["series"]
+    assert line["values"] == [None, None]
+    assert line["rate"] == [pytest.approx(5 / 60), None]
+    assert (line["p50"][0], line["p99"][0]) == (pytest.approx(1_000), pytest.approx(1_098))
 
 
 def test_a_gauge_has_its_last_value_of_each_step_which_holds_between_its_points(tmp_path: Path) -> None:

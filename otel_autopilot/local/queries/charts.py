@@ -234,8 +234,9 @@ def _counted_from(points: Sequence[Point], steps: Steps, within: TimeRange) -> i
 def _spread(steps: Steps, chart: Chart, increase: Increase) -> None:
     """What was counted between two points, evenly over the steps between them."""
     begin, end = increase.begin, increase.end
+    amount = increase.bounded()
     for index in steps.of(begin, end):
-        _add(chart, index, increase.amount, steps.part(index, begin, end) / (end - begin))
+        _add(chart, index, amount, steps.part(index, begin, end) / (end - begin))
 
 
 def _add(chart: Chart, index: int, amount: Amount, share: float) -> None:

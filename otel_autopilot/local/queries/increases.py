@@ -1,6 +1,7 @@
 """What was counted between the points of a series, whatever their temporality and however often its process began anew.
 
-An amount is a dictionary: `VALUE` of a sum; `COUNT`, `SUM` and each bucket, by its bounds, of a histogram.
+An amount is a dictionary: `VALUE` of a sum; `COUNT`, `SUM` and each bucket, by its bounds, of a histogram. The `SUM` of one that
+tells none is NaN.
 """
 
 from __future__ import annotations
@@ -38,6 +39,22 @@ class Increase:
     begin: int
     end: int
     amount: Amount
+    least: float = -math.inf
+    most: float = math.inf
+    """Between these lies all that was recorded."""
+
+    def bounded(self) -> Amount:
+        """The amount with no bucket wider than what was recorded."""
+        if self.least == -math.inf and self.most == math.inf:
+            return self.amount
+        bounded: Amount = {}
+        for key, count in self.amount.items():
+            bucket = key
+            if isinstance(key, tuple):
+                low, high = max(key[0], self.least), min(key[1], self.most)
+                bucket = (low, high) if low <= high else key
+            bounded[bucket] = bounded.get(bucket, 0.0) + count
+        return bounded
 
 
 def increases(points: Sequence[Point], temporality: str, counted_from: int = 0) -> Iterator[Increase]:
@@ -53,22 +70,25 @@ def increases(points: Sequence[Point], temporality: str, counted_from: int = 0) 
             continue
         if temporality == DELTA:
             begin = point.start or (before.time if before else 0)
-            yield _between(begin, point.time, _amount(point))
+            yield _between(begin, point.time, _amount(point), point)
         elif before is None:
             if 0 < point.start < point.time and point.start >= counted_from:
-                yield Increase(point.start, point.time, _amount(point))
+                yield _between(point.start, point.time, _amount(point), point)
         else:
             amount, last = _comparable(point, before)
             anew = point.start > before.start > 0 or any(amount.get(key, 0.0) < had for key, had in last.items() if key != SUM)
             if anew:
-                yield _between(max(before.time, point.start), point.time, amount)
+                yield _between(max(before.time, point.start), point.time, amount, point)
             else:
-                yield Increase(before.time, point.time, {key: has - last.get(key, 0.0) for key, has in amount.items()})
+                since = {key: has - last.get(key, 0.0) for key, has in amount.items()}
+                yield _between(before.time, point.time, since, point)
         before = point
 
 
-def _between(begin: int, end: int, amount: Amount) -> Increase:
-    return Increase(begin if 0 < begin < end else end - 1, end, amount)
+def _between(begin: int, end: int, amount: Amount, point: Point) -> Increase:
+    told = point.distribution or {}
+    least, most = _finite_or(told.get("min"), -math.inf), _finite_or(told.get("max"), math.inf)
+    return Increase(begin if 0 < begin < end else end - 1, end, amount, least, most)
 
 
 def _comparable(point: Point, before: Point) -> tuple[Amount, Amount]:
@@ -82,7 +102,7 @@ def _amount(point: Point, scale: int | None = None) -> Amount:
     told = point.distribution
     if told is None:
         return {VALUE: float(point.value or 0)}
-    amount: Amount = {COUNT: number(told.get("count")), SUM: number(told.get("sum"))}
+    amount: Amount = {COUNT: number(told.get("count")), SUM: _finite_or(told.get("sum"), math.nan)}
     own = _scale(told)
     if own is not None:
         _add_exponential(amount, told, own, own if scale is None else min(own, scale))
@@ -128,13 +148,17 @@ def _edge(place: int, scale: int) -> float:
 
 def number(value: Any) -> float:
     """The value as a finite number, 0 where it is none."""
+    return _finite_or(value, 0.0)
+
+
+def _finite_or(value: Any, otherwise: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return 0.0
+        return otherwise
     try:
         found = float(value)
     except OverflowError:
-        return 0.0
-    return found if math.isfinite(found) else 0.0
+        return otherwise
+    return found if math.isfinite(found) else otherwise
 
 
 def _list(value: Any) -> list[Any]:
