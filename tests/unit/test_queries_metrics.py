@@ -254,6 +254,33 @@ def test_a_histogram_without_a_sum_has_no_mean_and_its_open_buckets_end_at_what_
     assert (line["p50"][0], line["p99"][0]) == (pytest.approx(1_000), pytest.approx(1_098))
 
 
+def test_a_summary_is_shown_as_rate_mean_and_the_quantiles_that_it_tells(tmp_path: Path) -> None:
+    def summary(count: int, total: float, at: int, quantiles: list[list[Any]], instance: str = "one") -> MetricPoint:
+        told = {"count": count, "sum": total, "min": None, "max": None, "quantiles": quantiles}
+        return MetricPoint(
+            "s", "summary", BEGAN + at * SECOND, BEGAN, distribution=told, resource={"service.instance.id": instance}
+        )
+
+    points = [
+        summary(60, 120.0, 60, [[0.5, 1.5], [0.99, 7.0]]), summary(90, 240.0, 120, [[0.5, 4.0], [0.95, math.nan], ["x"]]),
+        summary(60, 60.0, 60, [[0.5, 9.0]], "two"),
+    ]  # fmt: skip
+    queries = stored(tmp_path / "telemetry.db", points=points)
+    asked = {"from_": RANGE["from_"], "to": BEGAN // SECOND + 121, "steps": 3}
+    by_instance = queries.metric_series("s", **asked, by="service.instance.id")
+    line = next(line for line in by_instance["series"] if line["labels"] == {"service.instance.id": "one"})
+    told = by_instance["step_ns"] / SECOND
+    assert sum(value or 0.0 for value in line["rate"]) * told == pytest.approx(90)
+    assert line["values"][0] == pytest.approx(2.0)
+    assert line["values"][-1] == pytest.approx(4.0)
+    assert [value for value in line["p50"] if value is not None] == [1.5, 4.0]
+    assert [value for value in line["p99"] if value is not None] == [7.0]
+    assert set(line["p95"]) == {None}
+    (both,) = queries.metric_series("s", **asked)["series"]
+    assert [value for value in both["p50"] if value is not None] == [4.0]
+    assert sum(value or 0.0 for value in both["rate"]) * told == pytest.approx(150)
+
+
 def test_a_gauge_has_its_last_value_of_each_step_which_holds_between_its_points(tmp_path: Path) -> None:
     def gauge(value: float, at: int, **more: Any) -> MetricPoint:
         return MetricPoint("g", more.pop("kind", "gauge"), BEGAN + at * SECOND, value=value, **more)

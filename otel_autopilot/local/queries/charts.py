@@ -81,7 +81,7 @@ class Series:
     @property
     def counts(self) -> bool:
         """Whether it counts what happens, so that a rate says something."""
-        return self.type in ("histogram", "exponential_histogram") or (self.type == "sum" and self.monotonic)
+        return self.type in ("histogram", "exponential_histogram", "summary") or (self.type == "sum" and self.monotonic)
 
     def label(self, key: str) -> str | None:
         """An attribute of the point or of its resource, as text."""
@@ -98,6 +98,8 @@ class Chart:
     """By step: what was counted in it, or for the rest the sum of the values."""
     speaking: dict[int, int] = field(default_factory=dict)
     """By step: how many series say something about it."""
+    quoted: dict[int, list[Point]] = field(default_factory=dict)
+    """By step: the last point of each summary."""
 
 
 @dataclass
@@ -136,6 +138,17 @@ class Charts:
             for index in range(self.steps.count)
         ]  # fmt: skip
 
+    def quoted(self, chart: Chart, share: float) -> list[float | None]:
+        """A quantile as a summary tells it; None where it tells another or several do: quantiles can't be added."""
+        found: list[float | None] = []
+        for index in range(self.steps.count):
+            points = chart.quoted.get(index, ())
+            told = (points[0].distribution or {}).get("quantiles") if len(points) == 1 else None
+            pairs = (pair for pair in told if isinstance(pair, list) and len(pair) == 2) if isinstance(told, list) else ()
+            values = [value for of, value in pairs if of == share and isinstance(value, int | float)]
+            found.append(finite(float(values[0])) if values else None)
+        return found
+
 
 def finite(value: float | None) -> float | None:
     """The value, None where JSON has no number for it."""
@@ -167,6 +180,10 @@ def charts(connection: sqlite3.Connection, series: Iterable[Series], by: Sequenc
         if one.counts:
             for increase in increases(points, one.temporality, _counted_from(points, steps, within)):
                 _spread(steps, chart, increase)
+            if one.type == "summary":
+                last = {(point.time - steps.first) // steps.length: point for point in points if point.time >= within.first}
+                for index, point in last.items():
+                    chart.quoted.setdefault(index, []).append(point)
         elif one.temporality == DELTA:
             for point in points:
                 for index in steps.of(point.time, point.time + 1):

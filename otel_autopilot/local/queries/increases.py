@@ -1,6 +1,6 @@
 """What was counted between the points of a series, whatever their temporality and however often its process began anew.
 
-An amount is a dictionary: `VALUE` of a sum; `COUNT`, `SUM` and each bucket, by its bounds, of a histogram. The `SUM` of one that
+An amount is a dictionary: `VALUE` of a sum; `COUNT`, `SUM` and each bucket, by its bounds, of a histogram (a summary is one without buckets). The `SUM` of one that
 tells none is NaN.
 """
 
@@ -58,7 +58,7 @@ class Increase:
 
 
 def increases(points: Sequence[Point], temporality: str, counted_from: int = 0) -> Iterator[Increase]:
-    """The increases of a monotonic sum or histogram whose points are in order of time.
+    """The increases of a monotonic sum, histogram or summary whose points are in order of time.
 
     Cumulative: a later start, or less than before, means that counting began anew, and all that the point says is new. The first
     point counts from its start; one that doesn't say when that was, or was counting before ``counted_from``, is only what the next

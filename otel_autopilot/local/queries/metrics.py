@@ -123,8 +123,9 @@ def _labels(keys: Sequence[str], labels: Labels) -> dict[str, str | None]:
 
 
 def _line(found: Charts, chart: Chart, kind: Series) -> dict[str, Any]:
-    if kind.type in _HISTOGRAMS:
-        quantiles = {f"p{percent}": found.quantiles(chart, percent / 100) for percent in (50, 95, 99)}
+    if kind.type in _HISTOGRAMS or kind.type == "summary":
+        of = found.quoted if kind.type == "summary" else found.quantiles
+        quantiles = {f"p{percent}": of(chart, percent / 100) for percent in (50, 95, 99)}
         return {"values": found.means(chart), "rate": found.rates(chart, COUNT)} | quantiles
     if kind.counts:
         return {"values": found.rates(chart)}
