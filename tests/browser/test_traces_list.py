@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 
+import pytest
 from playwright.sync_api import Page, expect
 
 from otel_autopilot.local.store import TraceStore
@@ -141,3 +143,33 @@ def test_a_paused_page_changes_nothing_until_it_goes_on(page: Page, fresh_viewer
     expect(page.locator(ROWS)).to_have_count(1)
     page.keyboard.press("p")
     expect(page.locator(ROWS)).to_have_count(2)
+
+
+@pytest.mark.parametrize(
+    ("path", "there", "field", "chosen"), [("", ROWS, "Outcome", "failed"), ("logs", ".log", "Severity", "17")]
+)
+def test_a_question_that_fails_leaves_no_rows_of_the_one_before(page: Page, viewer: Viewer, path: str, there: str, field: str, chosen: str) -> None:  # fmt: skip
+    page.expected.append("503")  # type: ignore[attr-defined]
+    page.goto(f"{viewer.url}/view/{path}")
+    expect(page.locator(there).first).to_be_visible()
+    problem = json.dumps({"type": "about:blank", "title": "The store can't be read", "status": 503, "detail": "the disk is gone"})
+    asked = re.compile(rf"/view/api/{path or 'traces'}\?")
+    page.route(asked, lambda route: route.fulfill(status=503, content_type="application/problem+json", body=problem))
+    page.get_by_label(field).select_option(chosen)
+    note = page.locator("[role=alert]", has_text="the disk is gone")
+    expect(note).to_be_in_viewport()
+    expect(page.locator(there)).to_have_count(0)
+    expect(page.locator(".page-head [role=status]")).to_have_text("")
+    page.unroute(asked)
+    note.get_by_role("button", name="Try again").click()
+    expect(page.locator(there).first).to_be_visible()
+    expect(note).to_have_count(0)
+
+
+def test_a_search_that_is_too_long_is_refused_at_the_top_of_the_list(page: Page, viewer: Viewer) -> None:
+    page.expected.append("422")  # type: ignore[attr-defined]
+    opened(page, viewer)
+    page.get_by_role("searchbox", name="Search emails and traces").fill("x" * 600)
+    page.keyboard.press("Enter")
+    expect(page.locator("main [role=alert]").first).to_be_in_viewport()
+    expect(page.locator(ROWS)).to_have_count(0)

@@ -25,13 +25,18 @@ export function create({ query, signal, setQuery }) {
   const trace = h("span", { class: "field set" });
   const told = h("p", { class: "muted", role: "status" });
   const list = h("div", { class: "log-list fades" });
+  const above = h("div", { class: "above" });
   const below = h("div", { class: "below" });
   const element = h("div", { class: "page" }, h("div", { class: "page-head" }, h("h1", { tabindex: "-1" }, "Logs"), told),
-    h("div", { class: "filters", role: "group", "aria-label": "Filters" }, h("label", { class: "field" }, icon("search"), box), fields.map((one) => one.element), trace), list, below);
+    h("div", { class: "filters", role: "group", "aria-label": "Filters" }, h("label", { class: "field" }, icon("search"), box), fields.map((one) => one.element), trace), above, list, below);
   let logs = [];
   let answer = null;
   let cursor = null;
+  /** What went wrong with the list, and what with its continuation. */
   let error = null;
+  let moreError = null;
+  /** The question that `logs` answer. */
+  let answered = "";
   let loading = false;
   let asked = "";
 
@@ -40,10 +45,13 @@ export function create({ query, signal, setQuery }) {
   async function load({ more = false, quietly = false } = {}) {
     if (more && (!cursor || loading)) return;
     loading = true;
+    const filters = wanted();
+    const question = JSON.stringify(filters);
     try {
-      const ask = () => get("logs", { ...wanted(), limit: quietly ? Math.min(500, Math.max(PAGE, logs.length)) : PAGE, cursor: more ? cursor : null }, next());
+      const ask = () => get("logs", { ...filters, limit: quietly ? Math.min(500, Math.max(PAGE, logs.length)) : PAGE, cursor: more ? cursor : null }, next());
       answer = await (quietly ? ask() : waiting(element, ask));
-      error = null;
+      error = moreError = null;
+      answered = question;
       // Records have no id: the same time, span and text is the same record, and repetitions are counted.
       const seen = new Map();
       const all = more ? [...logs, ...answer.logs] : answer.logs;
@@ -56,7 +64,13 @@ export function create({ query, signal, setQuery }) {
       cursor = answer.next;
     } catch (caught) {
       if (caught.name === "AbortError") return;
-      error = caught;
+      if (more) moreError = caught;
+      else error = caught;
+      if (answered !== question) {
+        // Records of another question would stand under this one's filters.
+        logs = [];
+        cursor = answer = null;
+      }
     }
     loading = false;
     draw();
@@ -68,10 +82,11 @@ export function create({ query, signal, setQuery }) {
     const filtered = Object.values(wanted()).some(Boolean);
     told.textContent = logs.length ? `${count(logs.length)}${cursor ? "+" : ""} ${filtered ? "found" : "shown"}` : "";
     const partial = answer && answer.complete === false;
-    fill(below, error && problemNote(error, () => load()),
+    fill(above, error && problemNote(error, () => load()));
+    fill(below, !error && moreError && problemNote(moreError, () => load({ more: true })),
       !error && answer && !logs.length && (filtered ? emptyNote(partial ? "Nothing found yet" : "No log record matches", h("p", null, "Fewer filters, or a longer time, may find one.")) : live.state?.traces ? emptyNote("No log record yet", h("p", null, "Records show here when a process sends them.")) : firstTrace(false)),
-      !error && partial && h("p", { class: "muted" }, "Searched back to ", timeElement(answer.searched_to_unix_nano), "."),
-      !error && cursor && h("button", { type: "button", class: "button", on: { click: () => load({ more: true }) } }, partial ? "Search further back" : "Load more"));
+      !error && !moreError && partial && h("p", { class: "muted" }, "Searched back to ", timeElement(answer.searched_to_unix_nano), "."),
+      !error && !moreError && cursor && h("button", { type: "button", class: "button", on: { click: () => load({ more: true }) } }, partial ? "Search further back" : "Load more"));
   }
 
   function drawLog(log) {
@@ -105,7 +120,7 @@ export function create({ query, signal, setQuery }) {
     load();
   }
 
-  const watcher = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && !error && answer?.complete !== false && load({ more: true }), { rootMargin: "400px" });
+  const watcher = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && !error && !moreError && answer?.complete !== false && load({ more: true }), { rootMargin: "400px" });
   watcher.observe(below);
   signal.addEventListener("abort", () => watcher.disconnect());
   live.subscribe((event) => event === "changed" && !loading && logs.length <= 500 && load({ quietly: true }), signal);

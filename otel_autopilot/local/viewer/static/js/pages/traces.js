@@ -29,8 +29,12 @@ export function create({ params, query, signal, setQuery, memory }) {
   const next = asking(signal);
   let rows = [];
   let cursor = null;
+  /** What went wrong with the list, and what with its continuation. */
   let error = null;
+  let moreError = null;
   let answer = null;
+  /** The question that `rows` answer. */
+  let answered = "";
   let loading = false;
   let now = 0;
   let asked = "";
@@ -52,13 +56,14 @@ export function create({ params, query, signal, setQuery, memory }) {
   const head = h("div", { class: "row head", role: "row" },
     ["", "Outcome", emails ? "Email" : "Trace", emails ? "Stages" : "", "Duration", "Spans", "Began"].map((name, place) => h("span", { role: "columnheader", class: ["pick", "", "", "bar-cell", "num", "num spans", "num when"][place] }, name || h("span", { class: "seldom" }, place ? "Stages" : "Compare"))));
   const grid = h("div", { class: `list fades ${emails ? "emails" : "traces"}`, role: "grid", "aria-label": emails ? "Emails" : "Traces", "aria-multiselectable": "true", on: { click: clicked, keydown: keyed, focusin: focused } }, head, list);
+  const above = h("div", { class: "above" });
   const below = h("div", { class: "below" });
   const picks = h("div", { class: "picks", role: "region", "aria-label": "Selected traces", hidden: true });
   const strip = emails ? activity({ signal, change }) : null;
   const element = h("div", { class: "page" },
     h("div", { class: "page-head" }, h("h1", { tabindex: "-1" }, emails ? "Emails" : "Traces"), told, h("span", { class: "grow" }), emails && stageLegend()),
     h("div", { class: "filters", role: "group", "aria-label": "Filters" }, fields.map((one) => one.element), clear),
-    strip?.element, grid, below, picks);
+    above, strip?.element, grid, below, picks);
 
   const wanted = () => Object.fromEntries(FILTERS.map((name) => [name, new URLSearchParams(location.search).get(name)]));
   const filtered = () => Object.values(wanted()).some(Boolean);
@@ -69,14 +74,22 @@ export function create({ params, query, signal, setQuery, memory }) {
     loading = true;
     const mine = next();
     const filters = wanted();
+    const question = JSON.stringify(filters);
     try {
       const ask = () => get("traces", { kind: params.kind, ...filters, limit: more ? PAGE : Math.min(500, Math.max(PAGE, quietly ? rows.length : 0)), cursor: more ? cursor : null }, mine);
       answer = quietly ? await ask() : await waiting(element, ask);
-      error = null;
+      error = moreError = null;
+      answered = question;
       take(answer, more, quietly);
     } catch (caught) {
       if (caught.name === "AbortError") return;
-      error = caught;
+      if (more) moreError = caught;
+      else error = caught;
+      if (answered !== question) {
+        // Rows of another question would stand under this one's filters.
+        rows = [];
+        cursor = answer = null;
+      }
     }
     loading = false;
     draw();
@@ -125,11 +138,12 @@ export function create({ params, query, signal, setQuery, memory }) {
     clear.hidden = !filtered();
     const partial = answer && answer.complete === false;
     fill(told, rows.length === 0 ? "" : `${count(rows.length)}${cursor ? "+" : ""} ${filtered() ? "found" : "shown"}${live.state && !filtered() && !emails ? ` of ${count(live.state.traces)}` : ""}${answer?.matched ? `, by ${{ trace_id: "trace id", run_id: "run id", pseudonym: "Message-ID or sender", text: "text" }[answer.matched]}` : ""}`);
+    fill(above, error && problemNote(error, () => load()));
     fill(below,
-      error && problemNote(error, () => load()),
+      !error && moreError && problemNote(moreError, () => load({ more: true })),
       !error && rows.length === 0 && answer && (filtered() ? nothingFound(partial) : firstTrace(emails)),
-      !error && partial && h("p", { class: "muted" }, "Searched back to ", timeElement(answer.searched_to_unix_nano), "."),
-      !error && cursor && h("button", { type: "button", class: "button more-rows", on: { click: () => load({ more: true }) } }, partial ? "Search further back" : "Load more"));
+      !error && !moreError && partial && h("p", { class: "muted" }, "Searched back to ", timeElement(answer.searched_to_unix_nano), "."),
+      !error && !moreError && cursor && h("button", { type: "button", class: "button more-rows", on: { click: () => load({ more: true }) } }, partial ? "Search further back" : "Load more"));
     drawPicks();
   }
 
@@ -240,11 +254,11 @@ export function create({ params, query, signal, setQuery, memory }) {
     } else draw();
   }
 
-  const watcher = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && !error && answer?.complete !== false && load({ more: true }), { rootMargin: "400px" });
+  const watcher = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && !error && !moreError && answer?.complete !== false && load({ more: true }), { rootMargin: "400px" });
   watcher.observe(below);
   signal.addEventListener("abort", () => {
     watcher.disconnect();
-    memory.list = { rows, cursor, answer, asked, now };
+    if (answer) memory.list = { rows, cursor, answer, answered, asked, now };
   });
   live.subscribe((event) => {
     if (event !== "changed" || (loading && rows.length)) return;
@@ -253,7 +267,7 @@ export function create({ params, query, signal, setQuery, memory }) {
   }, signal);
 
   if (memory.list && memory.list.asked === JSON.stringify(wanted())) {
-    ({ rows, cursor, answer, asked, now } = memory.list);
+    ({ rows, cursor, answer, answered, asked, now } = memory.list);
     for (const field of fields) field.show(query);
     strip?.load(wanted());
     draw();
