@@ -9,15 +9,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
+from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricsData
 
 from otel_autopilot.telemetry import diagnostics
-from otel_autopilot.telemetry.setup import Telemetry
+
+if TYPE_CHECKING:
+    from otel_autopilot.telemetry.setup import Telemetry
 
 #: The folder in the data directory, which holds ``PID.json``.
 FOLDER = "telemetry-health"
@@ -26,17 +30,47 @@ INTERVAL_SECONDS = 10.0
 #: Files of processes that have ended: so many are kept, the newest.
 MOST_ENDED = 5
 
+#: Tells the counts of this process's receiver, None while another process is the one that receives.
+_receiver: Callable[[], Mapping[str, Any] | None] | None = None
+_writing = threading.Lock()
 
-def write_health(
-    data_dir: Path, telemetry: Telemetry | None, service_name: str, *, receiver: Mapping[str, Any] | None = None, ended: bool = True
-) -> None:
+
+def tell_receiver(counts: Callable[[], Mapping[str, Any] | None]) -> None:
+    """Write the counts of a receiver along with those of telemetry from now on; None is for a time when it doesn't receive."""
+    global _receiver
+    _receiver = counts
+
+
+class ReportingMetricExporter(MetricExporter):
+    """Exports metrics as ``inner`` does, and has the health written each time: no thread more in somebody's process."""
+
+    def __init__(self, inner: MetricExporter, report: Callable[[], None]) -> None:
+        super().__init__(inner._preferred_temporality, inner._preferred_aggregation)
+        self._inner = inner
+        self._report = report
+
+    def export(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> MetricExportResult:
+        """Export, then report."""
+        result = self._inner.export(metrics_data, timeout_millis, **kwargs)
+        self._report()
+        return result
+
+    def shutdown(self, timeout_millis: float = 30_000, **kwargs: Any) -> None:
+        """Shut ``inner`` down."""
+        self._inner.shutdown(timeout_millis, **kwargs)
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        """Flush ``inner``."""
+        return self._inner.force_flush(timeout_millis)
+
+
+def write_health(data_dir: Path, telemetry: Telemetry | None, service_name: str, *, ended: bool = True) -> None:
     """Write the counts and warnings of this process.
 
     Arguments:
         data_dir: the data directory.
         telemetry: None for a process that emits nothing itself.
         service_name: whose telemetry it is.
-        receiver: the counts of the receiver where this process is the one that receives.
         ended: whether these are the last.
     """
     counts = {} if telemetry is None else {"spans": telemetry.spans, "metrics": telemetry.metrics, "logs": telemetry.logs}
@@ -47,14 +81,15 @@ def write_health(
         "ended": ended,
         "signals": {name: count.to_json() for name, count in counts.items()},
         "warnings": list(diagnostics.warnings()),
-        "receiver": receiver,
+        "receiver": None if _receiver is None else _receiver(),
     }
     folder = data_dir / FOLDER
-    folder.mkdir(mode=0o700, exist_ok=True)
-    beside = folder / f".{os.getpid()}"
-    beside.touch(mode=0o600)
-    beside.write_text(json.dumps(content))
-    beside.replace(_file(data_dir))
+    with _writing:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        beside = folder / f".{os.getpid()}"
+        beside.touch(mode=0o600)
+        beside.write_text(json.dumps(content))
+        beside.replace(_file(data_dir))
     for _, path in [one for one in _read(data_dir) if not alive(one[0])][MOST_ENDED:]:
         path.unlink(missing_ok=True)
 

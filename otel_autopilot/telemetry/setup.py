@@ -35,6 +35,7 @@ from otel_autopilot.telemetry.accounting import Count, CountingLogExporter, Coun
 from otel_autopilot.telemetry.buckets import DURATION_BOUNDS
 from otel_autopilot.telemetry.child_processes import leave_with
 from otel_autopilot.telemetry.event_loop import watch_event_loop, watch_loops_of_stages
+from otel_autopilot.telemetry.health import ReportingMetricExporter, write_health
 from otel_autopilot.telemetry.holding import HoldingSpanProcessor
 from otel_autopilot.telemetry.ids import PromisedIds
 from otel_autopilot.telemetry.redaction import RedactingLogExporter, RedactingMetricExporter, RedactingSpanExporter
@@ -63,6 +64,8 @@ class Telemetry:
     _flushes: dict[str, Callable[[int], Any]] = field(default_factory=dict, repr=False)
     _shutdowns: list[Callable[[], Any]] = field(default_factory=list, repr=False)
     _spans_flush: Callable[[int], Any] | None = field(default=None, repr=False)
+    _health: tuple[Path, str] | None = field(default=None, repr=False)
+    """The data directory of the embedded store, and the name of the service."""
     _closed: bool = False
     _pid: int = field(default_factory=os.getpid, repr=False)
 
@@ -87,7 +90,18 @@ class Telemetry:
         if self._closed:
             return True
         self._closed = True
-        return _bounded(self._shutdowns, timeout_seconds)
+        ended = _bounded(self._shutdowns, timeout_seconds)
+        self.report(ended=True)
+        return ended
+
+    def report(self, *, ended: bool = False) -> None:
+        """Tell other processes what became of the telemetry of this one; where it goes elsewhere, this does nothing."""
+        if self._health is None or self._pid != os.getpid() or (self._closed and not ended):
+            return  # a fork's counts are its parent's
+        try:
+            write_health(self._health[0], self, self._health[1], ended=ended)
+        except OSError as error:
+            diagnostics.keep(f"the health of telemetry could not be written: {error.strerror}")
 
     def leave(self, timeout_seconds: float = 5.0) -> bool:
         """What a child process does last: shut down what it configured itself, export the spans and logs of what it inherited.
@@ -174,6 +188,8 @@ def configure(
         pseudonyms.use(pseudonyms.load_pseudonyms(directory, pseudonym_key_file))
         telemetry = Telemetry(embedded=exporters.EMBEDDED in exporters.names_of("traces", collector))
         resource = _resource(service_name, service_version, instance_id, resource_attributes or {})
+        if telemetry.embedded:
+            telemetry._health = (directory, str(resource.attributes.get(SERVICE_NAME, "")))
         _traces(telemetry, resource, collector, protocol, tap)
         _metrics(telemetry, resource, collector, protocol, metric_readers, runtime_metrics)
         _logs(telemetry, resource, collector, protocol, tap)
@@ -252,14 +268,17 @@ def _metrics(
         interval = EMBEDDED_METRICS_MS if exporters.EMBEDDED in chosen and "OTEL_METRIC_EXPORT_INTERVAL" not in os.environ else None
         readers: list[MetricReader] = [
             PeriodicExportingMetricReader(
+                ReportingMetricExporter(counted, telemetry.report) if name == exporters.EMBEDDED else counted,
+                export_interval_millis=interval,
+            )
+            for name in chosen
+            for counted in [
                 RedactingMetricExporter(
                     CountingMetricExporter(
                         exporters.make("metrics", name, collector=collector, protocol=protocol), telemetry.metrics
                     )
-                ),
-                export_interval_millis=interval,
-            )
-            for name in chosen
+                )
+            ]
         ]
         # Whether a Collector keeps a trace is not known here, and an exemplar must not point at one that is gone.
         sampled_downstream = exporters.EMBEDDED not in chosen

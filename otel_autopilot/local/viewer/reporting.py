@@ -9,15 +9,17 @@ from loguru import logger
 
 from otel_autopilot.local.receiver.embedded import EmbeddedReceiver
 from otel_autopilot.settings import Settings
-from otel_autopilot.telemetry.health import INTERVAL_SECONDS, remove_health, write_health
+from otel_autopilot.telemetry.health import INTERVAL_SECONDS, remove_health, tell_receiver, write_health
 from otel_autopilot.telemetry.setup import current
 
 
 async def report(settings: Settings, receiver: EmbeddedReceiver | None, stack: AsyncExitStack) -> None:
     """Write it now and from time to time until ``stack`` ends. The last word has who shuts the telemetry down, if there is any."""
+    if receiver is not None:
+        tell_receiver(lambda: receiver.receiver.counts() if receiver.receiving else None)
     ending = asyncio.Event()
-    await asyncio.to_thread(_write, settings, receiver)
-    task = asyncio.create_task(_again(settings, receiver, ending), name="autopilot-health")
+    await asyncio.to_thread(_write, settings)
+    task = asyncio.create_task(_again(settings, ending), name="autopilot-health")
 
     async def end() -> None:
         ending.set()
@@ -28,17 +30,16 @@ async def report(settings: Settings, receiver: EmbeddedReceiver | None, stack: A
     stack.push_async_callback(end)
 
 
-async def _again(settings: Settings, receiver: EmbeddedReceiver | None, ending: asyncio.Event) -> None:
+async def _again(settings: Settings, ending: asyncio.Event) -> None:
     while True:
         with suppress(TimeoutError):
             await asyncio.wait_for(ending.wait(), INTERVAL_SECONDS)
             return
-        await asyncio.to_thread(_write, settings, receiver)
+        await asyncio.to_thread(_write, settings)
 
 
-def _write(settings: Settings, receiver: EmbeddedReceiver | None) -> None:
-    counts = receiver.receiver.counts() if receiver is not None and receiver.receiving else None
+def _write(settings: Settings) -> None:
     try:
-        write_health(settings.data_dir, current(), settings.service_name, receiver=counts, ended=False)
+        write_health(settings.data_dir, current(), settings.service_name, ended=False)
     except OSError as error:
         logger.warning("the health of telemetry could not be written to {}: {}", settings.data_dir, error.strerror)
