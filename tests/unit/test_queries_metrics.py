@@ -14,7 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from otel_autopilot.local.model import MetricPoint
-from otel_autopilot.local.queries.charts import Steps
+from otel_autopilot.local.queries.charts import MOST_SERIES, Steps
 from otel_autopilot.local.queries.increases import COUNT, DELTA, SUM, VALUE, Point, increases
 from otel_autopilot.local.queries.parameters import TimeRange
 from otel_autopilot.local.queries.quantiles import quantile
@@ -218,6 +218,21 @@ def test_series_are_grouped_filtered_and_the_largest_shown(tmp_path: Path) -> No
     assert line["labels"] == {"side": "left", "service.name": "s"}
     assert max(value for value in line["values"] if value is not None) == pytest.approx(sum(range(1, 31, 2)))
     assert queries.metric_series("c", **RANGE, where="side=up")["series"] == []
+
+
+def test_a_total_is_that_of_all_series_or_it_is_not_told(tmp_path: Path) -> None:
+    def of(count: int) -> list[MetricPoint]:
+        return [counter(60, 60, attributes={"n": n}) for n in range(count)]
+
+    asked = {"name": "c", "from_": RANGE["from_"], "to": "2026-11-21T10:02:00Z", "steps": 2}
+    told = stored(tmp_path / "some.db", points=of(600)).metric_series(**asked)
+    assert (told["series"][0]["values"], told["series_left_out"]) == ([pytest.approx(600.0), None], 0)
+    queries = stored(tmp_path / "many.db", points=of(MOST_SERIES + 2))
+    told = queries.metric_series(**asked)
+    assert (told["series"][0]["values"], told["series_left_out"]) == ([None, None], 2)
+    told = queries.metric_series(**asked, by="n")
+    assert told["series"][0]["values"] == [pytest.approx(1.0), None]
+    assert told["series_left_out"] == MOST_SERIES + 2 - 20
 
 
 def test_a_histogram_is_shown_as_rate_mean_and_quantiles(tmp_path: Path) -> None:

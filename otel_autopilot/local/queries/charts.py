@@ -15,8 +15,8 @@ from otel_autopilot.local.queries.parameters import TimeRange
 from otel_autopilot.local.queries.quantiles import quantile
 from otel_autopilot.local.values import decode
 
-#: Series of one metric that are read at most, the newest of them.
-MOST_SERIES = 500
+#: Series of one metric that are read at most, the newest of them: an hour of that many takes two seconds.
+MOST_SERIES = 2_000
 #: Points of one series in a step from which on only the last of each step is read, and those around resets.
 _THIN_ABOVE = 4
 #: Points around resets of one series that are read at most.
@@ -109,6 +109,8 @@ class Charts:
     steps: Steps
     charts: dict[Labels, Chart]
     exemplars: list[tuple[Labels, dict[str, Any]]] = field(default_factory=list)
+    unread: int = 0
+    """How many series there were too many. A line that lacks one of them is known nowhere: a part would pass for the whole."""
 
     def rates(self, chart: Chart, key: str = VALUE) -> list[float | None]:
         """What was counted a second, over the whole of each step: times its length it is what was counted in it."""
@@ -171,8 +173,13 @@ def series_named(connection: sqlite3.Connection, name: str) -> list[Series]:
 def charts(connection: sqlite3.Connection, series: Iterable[Series], by: Sequence[str], steps: Steps, within: TimeRange) -> Charts:
     """The series as lines, one for each set of values of the keys ``by``."""
     found = Charts(steps, {})
-    for one in series:
+    partial: set[Labels] = set()
+    for number, one in enumerate(series):
         labels = tuple(one.label(key) for key in by)
+        if number >= MOST_SERIES:
+            found.unread += 1
+            partial.add(labels)
+            continue
         points = _points(connection, one, steps, within)
         if not points:
             continue
@@ -193,6 +200,7 @@ def charts(connection: sqlite3.Connection, series: Iterable[Series], by: Sequenc
         for point in points:
             if point.exemplars:
                 found.exemplars += [(labels, exemplar) for exemplar in decode(point.exemplars) if isinstance(exemplar, dict)]
+    found.charts |= {labels: Chart(labels) for labels in partial & found.charts.keys()}
     return found
 
 

@@ -10,7 +10,6 @@ from typing import Any
 from otel_autopilot.errors import NotStored, QueryError
 from otel_autopilot.local.queries import parameters
 from otel_autopilot.local.queries.charts import (
-    MOST_SERIES,
     Chart,
     Charts,
     Labels,
@@ -80,15 +79,14 @@ def metric_series(
     kind, unit, description = _told_of(connection, named)
     same = [one for one in named if (one.type, one.counts) == (kind.type, kind.counts)]
     chosen = [one for one in same if all(one.label(key) == value for key, value in conditions)]
-    speaking = list(speaking_within(connection, chosen, within))
-    found = charts(connection, speaking[:MOST_SERIES], keys, even, within)
+    found = charts(connection, speaking_within(connection, chosen, within), keys, even, within)
     lines = sorted(found.charts.values(), key=lambda chart: (-_size(chart), str(chart.labels)))
     return {
         "name": text(name), "type": kind.type, "unit": unit, "description": cut(description, MOST_MESSAGE),
         "monotonic": kind.counts, "from_unix_nano": even.first, "step_ns": even.length, "times_unix_nano": even.times,
         "attributes": _keys(same),
         "series": [{"labels": _labels(keys, chart.labels)} | _line(found, chart, kind) for chart in lines[:MOST_LINES]],
-        "series_left_out": max(0, len(lines) - MOST_LINES) + max(0, len(speaking) - MOST_SERIES),
+        "series_left_out": max(0, len(lines) - MOST_LINES) + found.unread,
         "exemplars": _exemplars(found, keys, within),
     }  # fmt: skip
 

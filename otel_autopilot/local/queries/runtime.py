@@ -6,7 +6,7 @@ import sqlite3
 from typing import Any
 
 from otel_autopilot.local.queries import parameters
-from otel_autopilot.local.queries.charts import MOST_SERIES, Charts, Labels, Steps, charts, series_named, speaking_within
+from otel_autopilot.local.queries.charts import Charts, Labels, Steps, charts, series_named, speaking_within
 from otel_autopilot.local.queries.parameters import Given, TimeRange
 from otel_autopilot.local.queries.shown import cut
 from otel_autopilot.local.queries.trace_rows import Filters
@@ -64,8 +64,9 @@ class _Read:
     def charts(self, name: str, *by: str) -> Charts:
         named = series_named(self._connection, name)
         chosen = [one for one in named if self._service is None or one.label("service.name") == self._service]
-        speaking = list(speaking_within(self._connection, chosen, self._within))[:MOST_SERIES]
-        return charts(self._connection, speaking, (*_BY, *by), self._steps, self._within)
+        return charts(
+            self._connection, speaking_within(self._connection, chosen, self._within), (*_BY, *by), self._steps, self._within
+        )
 
 
 def _pid(label: str | None) -> int | None:
