@@ -59,7 +59,16 @@ def test_the_pieces_of_the_critical_path_are_in_order_and_each_lies_in_its_span(
 def test_the_critical_path_leaves_out_nothing_between_start_and_end_of_a_single_root(spans: list[SpanRecord]) -> None:
     for root in placed(spans):
         pieces = critical_path([root])
-        assert sum(piece.end - piece.start for piece in pieces) == root.end - root.start
+        inside = sum(max(0, min(piece.end, root.end) - piece.start) for piece in pieces)
+        assert inside == root.end - root.start
+
+
+@given(TANGLES)
+def test_the_critical_path_ends_with_the_trace(spans: list[SpanRecord]) -> None:
+    for root in placed(spans):
+        end = max([root.end, *(node.end for node in depth_first([root]) if node.end > node.start)])
+        pieces = critical_path([root])
+        assert (pieces[-1].end if pieces else root.start) == end
 
 
 def path_of(*spans: SpanRecord) -> list[tuple[int, int, int]]:
@@ -83,7 +92,15 @@ def bar(number: int, parent: int | None, start: int, end: int) -> SpanRecord:
         # the innermost one counts
         ([bar(1, None, 0, 10), bar(2, 1, 2, 8), bar(3, 2, 3, 6)], [(1, 0, 2), (2, 2, 3), (3, 3, 6), (2, 6, 8), (1, 8, 10)]),
         # a child that outlasts its parent, or began before it, counts while the parent ran
-        ([bar(1, None, 5, 10), bar(2, 1, 0, 20)], [(2, 5, 10)]),
+        ([bar(1, None, 0, 20), bar(2, 1, 5, 10), bar(3, 2, 0, 15)], [(1, 0, 5), (3, 5, 10), (1, 10, 20)]),
+        # but what outlasts the root is what the end of the trace waited for
+        ([bar(1, None, 5, 10), bar(2, 1, 0, 20)], [(2, 5, 20)]),
+        ([bar(1, None, 0, 10), bar(2, 1, 5, 50)], [(1, 0, 5), (2, 5, 50)]),
+        ([bar(1, None, 0, 10), bar(2, 1, 2, 4), bar(3, 2, 3, 50)], [(1, 0, 2), (2, 2, 3), (3, 3, 50)]),
+        # a task that the root started and nobody waited for, with a task of its own
+        ([bar(1, None, 0, 10), bar(2, 1, 5, 30), bar(3, 2, 20, 50)], [(1, 0, 5), (2, 5, 20), (3, 20, 50)]),
+        # nobody ran between the end of the root and the task
+        ([bar(1, None, 0, 10), bar(2, 1, 20, 50)], [(1, 0, 10), (2, 20, 50)]),
         # two roots, and nobody's time between them
         ([bar(1, None, 0, 3), bar(2, 99, 5, 9)], [(1, 0, 3), (2, 5, 9)]),
         ([bar(1, None, 5, 5)], []),
