@@ -198,6 +198,25 @@ def test_text_is_found_in_names_status_attributes_and_logs_whatever_its_case_and
     assert answer["complete"]
 
 
+@pytest.mark.parametrize("key", ["alice@example.org", " <Alice@Example.ORG> ", "20261121.7@mx.example.org"])
+def test_an_address_inside_a_log_or_an_attribute_is_found_by_the_pseudonym_that_stands_for_it(tmp_path: Path, key: str) -> None:
+    stands = f"[email:{pseudonyms.pseudonym(key)}]"
+    spans = [
+        span("email pipeline", 1, trace=1, attributes={"autopilot.outcome": "success", "smtp.reply": f"550 {stands} unknown"}),
+        span("email pipeline", 1, trace=2, start=BEGAN + 2, attributes={"autopilot.outcome": "success"}),
+        span(
+            "email pipeline", 1, trace=3, attributes={"autopilot.outcome": "success", "to": pseudonyms.pseudonym("b@example.org")}
+        ),
+    ]
+    logs = [LogRecordRow(BEGAN, body=f"refused by {stands}", trace_id=f"{2:032x}"), LogRecordRow(BEGAN, body="at example.org")]
+    queries = stored(tmp_path / "telemetry.db", spans, logs)
+    answer = queries.traces(q=key)
+    assert [int(row["trace_id"], 16) for row in answer["traces"]] == [2, 1]
+    assert answer["matched"] == "text"
+    assert [row["body"] for row in queries.logs(q=key)["logs"]] == [f"refused by {stands}"]
+    assert queries.traces(q="x " + key.strip())["traces"] == []
+
+
 def test_a_search_that_runs_out_of_time_says_how_far_it_came_and_goes_on_from_there(tmp_path: Path) -> None:
     path = tmp_path / "telemetry.db"
     stored(path, [span("needle" if number == 3 else "hay", 1, trace=number, start=BEGAN + number) for number in range(1, 200)])
