@@ -92,3 +92,14 @@ def test_the_runtime_stands_over_the_emails_of_that_time(page: Page, viewer: Vie
     expect(page.locator(".chart-legend").first).to_contain_text("4711")
     page.get_by_role("link", name="These emails").click()
     expect(page.locator(".rows .row").first).to_be_visible()
+
+
+def test_processes_whose_ids_begin_alike_have_names_of_their_own(page: Page, viewer: Viewer) -> None:
+    page.goto(f"{viewer.url}/view/runtime")
+    names = page.evaluate(
+        """async () => (await import("/view/static/js/process-names.js")).processNames([
+            { service: "serve", instance: "serve-18ea2727aa", pid: null }, { service: "serve", instance: "serve-18ea2724bb", pid: null },
+            { service: "mail", instance: "mail-1", pid: 1 }, { service: "mail", instance: "mail-2", pid: 1 },
+            { service: "alone", instance: "alone-1234567890", pid: 7 }])"""
+    )
+    assert names == ["serve serve-18ea2727", "serve serve-18ea2724", "mail 1 mail-1", "mail 1 mail-2", "alone 7"]

@@ -6,6 +6,7 @@ import { h, fill } from "../dom.js";
 import { asTime, choice, range } from "../filters.js";
 import { bytes, count, duration, number } from "../format.js";
 import { live } from "../live.js";
+import { processNames } from "../process-names.js";
 import { asking, emptyNote, problemNote, waiting } from "../states.js";
 import { line } from "../text.js";
 
@@ -54,7 +55,7 @@ export function create({ query, signal, setQuery }) {
     cards.hidden = processes.length === 0 && !answer.emails.started.some(Boolean);
     fill(problem, processes.length === 0 && emptyNote("No process told what it uses", h("p", null, "A process that calls ", h("code", null, "configure()"), " reports CPU, memory, I/O and threads by itself; so do ", h("code", null, "serve"), " and the workers. Nothing of that came in this range.")));
     const times = answer.times_unix_nano.map((time) => time / 1e9);
-    const names = processes.map((one) => `${one.service} ${one.pid ?? (one.instance ?? "").slice(0, 8)}`);
+    const names = processNames(processes);
     CHARTS.forEach(([, , keys], i) => {
       const lines = processes.flatMap((one, place) => keys.map(([key, more], which) => ({ label: line(names[place] + more, 60), values: one[key] ?? [], dash: which ? [4, 3] : undefined }))).filter((one) => one.values.some((value) => value !== null));
       charts[i].element.closest(".card").hidden = lines.length === 0;
