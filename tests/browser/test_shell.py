@@ -105,3 +105,17 @@ def test_nothing_is_asked_of_another_host(page: Page, viewer: Viewer) -> None:
         page.wait_for_load_state("networkidle")
     assert asked
     assert [url for url in asked if not url.startswith(viewer.url)] == []
+
+
+def test_a_page_asked_for_while_the_server_is_away_shows_when_it_is_back(page: Page, viewer: Viewer) -> None:
+    page.expected.append("ERR_INTERNET_DISCONNECTED")  # type: ignore[attr-defined]
+    page.goto(f"{viewer.url}/view/")
+    expect(page.locator(".rows .row").first).to_be_visible()
+    page.context.set_offline(True)
+    link = page.get_by_role("navigation", name="Pages").get_by_role("link", name="Health")
+    link.click()
+    expect(page.locator("main [role=alert]")).to_contain_text("The server doesn't answer")
+    expect(link).to_have_attribute("aria-current", "page")
+    page.context.set_offline(False)
+    expect(page.locator("h1")).to_have_text("Telemetry health")
+    expect(page.locator(".tile").first).to_be_visible()

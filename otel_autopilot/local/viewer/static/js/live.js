@@ -38,6 +38,9 @@ export const live = {
     signal?.addEventListener("abort", () => listeners.delete(listener), { once: true });
   },
 
+  /** Ask now whether the server is there; `online` says so when this resolves. */
+  check: () => ask(),
+
   start() {
     document.addEventListener("visibilitychange", () => {
       if (document.visibilityState === "visible") ask();

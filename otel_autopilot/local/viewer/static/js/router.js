@@ -1,6 +1,8 @@
 // Addresses to pages. All state of a page is in its address: links are permanent and "back" goes back.
 
+import { Unreachable } from "./api.js";
 import { h, fill } from "./dom.js";
+import { live } from "./live.js";
 import { problemNote } from "./states.js";
 
 /**
@@ -23,6 +25,8 @@ const ROUTES = [
 
 /** @type {{key: string, page: Page, abort: AbortController, memory: Record<string, any>} | null} */
 let current = null;
+/** Of the page whose code is still to come. @type {AbortController | null} */
+let pending = null;
 let outlet = null;
 let onChange = () => {};
 /** What pages want to find again when the reader comes back, by the history entry. */
@@ -98,25 +102,32 @@ async function show(first, byLink = false) {
     return;
   }
   current?.abort.abort();
+  pending?.abort();
   const abort = new AbortController();
   const entry = history.state.entry;
   const memory = memories.get(entry) ?? {};
   memories.set(entry, memory);
   if (!route) {
-    current = null;
+    current = pending = null;
     document.title = "Not found · otel-autopilot";
     fill(outlet, h("div", { class: "page narrow" }, h("h1", null, "No such page"), h("p", null, "The viewer has no page at ", h("code", null, url.pathname), "."), h("p", null, h("a", { href: "/view/" }, "All emails"))));
     onChange("");
     return;
   }
+  current = null;
+  pending = abort;
   let module;
   try {
     module = await route.load();
   } catch {
-    if (!abort.signal.aborted) fill(outlet, problemNote(new Error("this page's code could not be loaded"), () => location.reload()));
+    if (abort.signal.aborted) return;
+    document.title = `${route.title} · otel-autopilot`;
+    onChange(route.name);
+    await withoutCode(abort.signal);
     return;
   }
   if (abort.signal.aborted || history.state?.entry !== entry) return;
+  pending = null;
   const setTitle = (title) => (document.title = `${title} · otel-autopilot`);
   setTitle(route.title);
   const page = module.create({
@@ -127,4 +138,15 @@ async function show(first, byLink = false) {
   onChange(route.name);
   scrollTo(0, byLink ? 0 : (memory.scroll ?? 0));
   if (!first) outlet.querySelector("h1")?.focus({ preventScroll: true });
+}
+
+/** A page's code didn't come: with the server away, wait for it; else the reader may try. */
+async function withoutCode(signal) {
+  await live.check();
+  if (signal.aborted) return;
+  const away = !live.online;
+  // A browser may keep to its failure to load a module for as long as the document lives: only a new one asks again.
+  const again = () => location.reload();
+  fill(outlet, h("div", { class: "page" }, problemNote(away ? new Unreachable() : new Error("this page's code could not be loaded"), again)));
+  if (away) live.subscribe(() => live.online && again(), signal);
 }
