@@ -9,8 +9,8 @@ from playwright.sync_api import Page
 ITS_OWN = ["Applying inline style violates", "Couldn't load preload assets", "Refused to apply inline style"]
 
 
-def violations(page: Page) -> list[str]:
-    """What is wrong, a line each: the rule and the elements."""
+def violations(page: Page, *rules: str) -> list[str]:
+    """What is wrong, a line each: the rule and the elements. `rules` are asked for beside those that axe asks by itself."""
     page.expected += ITS_OWN  # type: ignore[attr-defined]
-    found = Axe().run(page).response["violations"]
+    found = Axe().run(page, options={"rules": {rule: {"enabled": True} for rule in rules}}).response["violations"]
     return [f"{one['id']}: {[node['target'] for node in one['nodes'][:5]]} {one['nodes'][0]['failureSummary']}" for one in found]

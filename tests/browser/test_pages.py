@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -91,3 +92,42 @@ def test_a_trace_that_is_not_stored_says_so_and_shows_once_it_is(page: Page, vie
     page.goto(f"{viewer.url}/view/traces/{'0' * 31}1")
     expect(page.locator("main")).to_contain_text("No such trace here")
     assert violations(page) == []
+
+
+@pytest.mark.parametrize("colours", ["light", "dark"])
+def test_a_trace_at_390_pixels_is_accessible_and_its_icons_have_names(narrow: Page, viewer: Viewer, colours: Literal["light", "dark"]) -> None:  # fmt: skip
+    assert viewer.scene is not None
+    narrow.emulate_media(color_scheme=colours)
+    narrow.goto(f"{viewer.url}/view/traces/{viewer.scene.failed.id}")
+    expect(narrow.locator(".wf-row").first).to_be_visible()
+    for name in ("Copy link", "Copy JSON"):
+        expect(narrow.get_by_role("button", name=name)).to_have_attribute("title", name)
+    for name in ("Compare", "Open in Jaeger"):
+        expect(narrow.locator(".trace-title").get_by_role("link", name=name)).to_have_attribute("title", name)
+    assert violations(narrow) == []
+
+
+def test_two_traces_are_compared_at_390_pixels_without_scrolling_the_page(narrow: Page, viewer: Viewer) -> None:
+    assert viewer.scene is not None
+    narrow.goto(f"{viewer.url}/view/compare?a={viewer.scene.normal.id}&b={viewer.scene.retried.id}")
+    expect(narrow.locator("table.diff tbody tr").first).to_be_visible()
+    assert narrow.evaluate("document.documentElement.scrollWidth") <= 390
+    assert violations(narrow) == []
+
+
+def test_the_filters_of_two_ranges_are_all_in_sight_at_390_pixels(narrow: Page, viewer: Viewer) -> None:
+    narrow.goto(f"{viewer.url}/view/compare?of=ranges&a_from=24h&a_to=1h&b_from=1h")
+    expect(narrow.locator("table.stages")).to_be_visible()
+    for field in narrow.locator(".side .filters .field:visible").all():
+        box = field.bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= 390
+
+
+@pytest.mark.parametrize("name", ["page", "narrow"])
+def test_a_record_of_the_log_is_accessible_unfolded_and_its_links_are_large_enough(request: pytest.FixtureRequest, viewer: Viewer, name: str) -> None:  # fmt: skip
+    page: Page = request.getfixturevalue(name)
+    page.goto(f"{viewer.url}/view/logs")
+    page.locator(".log summary").first.click()
+    expect(page.locator(".log .pairs").first).to_be_visible()
+    assert violations(page, "target-size") == []

@@ -101,7 +101,7 @@ export function create({ query, signal, setQuery }) {
     const element = h("div", { class: `log ${level}` }, record, where && h("a", { class: "to", href: where, "aria-label": `Trace ${log.trace_id.slice(0, 6)} of this record` }, "trace ", h("span", { class: "mono" }, log.trace_id.slice(0, 6))));
     function expand() {
       fill(inside, h("div", null, long(body, "mono")), log.event_name && h("p", { class: "muted" }, `event ${line(log.event_name, 120)}`),
-        h("div", { class: "columns" }, [["Attributes", log.attributes], ["Resource", log.resource]].map(([title, values]) => Object.keys(values ?? {}).length > 0 && h("div", null, h("h3", { class: "muted" }, title), pairs(values)))),
+        h("div", { class: "columns" }, [["Attributes", log.attributes], ["Resource", log.resource]].map(([title, values]) => Object.keys(values ?? {}).length > 0 && h("div", null, h("h2", { class: "muted" }, title), pairs(values)))),
         h("div", { class: "bar" }, where && h("a", { class: "button", href: where }, icon("right"), "Its span"), h("button", { type: "button", class: "button", on: { click: () => { const { key, ...whole } = log; copy(JSON.stringify(whole, null, 2), "JSON copied"); } } }, icon("copy"), "Copy JSON"),
           log.trace_id && h("a", { class: "button quiet", href: `/view/logs?trace_id=${log.trace_id}` }, "All logs of this trace")));
     }

@@ -62,7 +62,7 @@ export function create({ params, query, signal, setQuery, setTitle, memory }) {
   fill(head, h("h1", { tabindex: "-1" }, "Trace"));
 
   function toggle(name, label, parameter, key) {
-    return h("button", { type: "button", class: "button", "aria-pressed": "false", title: `${label} (${key})`, on: { click: () => setQuery({ [parameter]: flag(parameter) ? null : "true" }) } }, icon(name), h("span", null, label));
+    return h("button", { type: "button", class: "button", "aria-pressed": "false", title: `${label} (${key})`, "aria-label": label, on: { click: () => setQuery({ [parameter]: flag(parameter) ? null : "true" }) } }, icon(name), h("span", null, label));
   }
 
   async function load(quietly = false) {
@@ -125,10 +125,10 @@ export function create({ params, query, signal, setQuery, setTitle, memory }) {
         h("h1", { tabindex: "-1", dir: "auto" }, line(trace.name, 120)), outcome(trace), h("strong", { class: "took number" }, duration(trace.duration_ns)), marks(trace),
         h("span", { class: "grow" }),
         h("div", { class: "bar" },
-          h("button", { type: "button", class: "button", on: { click: () => copy(location.href, "Link copied") } }, icon("link"), h("span", null, "Copy link")),
-          h("button", { type: "button", class: "button", on: { click: copyJson } }, icon("copy"), h("span", null, "Copy JSON")),
-          h("a", { class: "button", href: `/view/compare?a=${trace.trace_id}` }, icon("compare"), h("span", null, "Compare")),
-          live.state?.jaeger_url && h("a", { class: "button", href: `${live.state.jaeger_url.replace(/\/+$/, "")}/trace/${trace.trace_id}`, target: "_blank", rel: "noopener noreferrer" }, icon("out"), h("span", null, "Open in Jaeger")))),
+          h("button", { type: "button", class: "button", ...named("Copy link"), on: { click: () => copy(location.href, "Link copied") } }, icon("link"), h("span", null, "Copy link")),
+          h("button", { type: "button", class: "button", ...named("Copy JSON"), on: { click: copyJson } }, icon("copy"), h("span", null, "Copy JSON")),
+          h("a", { class: "button", ...named("Compare"), href: `/view/compare?a=${trace.trace_id}` }, icon("compare"), h("span", null, "Compare")),
+          live.state?.jaeger_url && h("a", { class: "button", href: `${live.state.jaeger_url.replace(/\/+$/, "")}/trace/${trace.trace_id}`, target: "_blank", rel: "noopener noreferrer", ...named("Open in Jaeger") }, icon("out"), h("span", null, "Open in Jaeger")))),
       h("dl", { class: "trace-facts" },
         fact("Began", timeElement(model.start_unix_nano)),
         trace.run_id && fact("Run", h("button", { type: "button", class: "link mono", title: `Copy ${line(trace.run_id, 64)}`, on: { click: () => copy(trace.run_id, "Run id copied") } }, line(trace.run_id, 16))),
@@ -144,6 +144,8 @@ export function create({ params, query, signal, setQuery, setTitle, memory }) {
     nextError.hidden = model.errors.length === 0;
   }
 
+  /** Where it is narrow an icon is all that such a button shows. */
+  const named = (label) => ({ "aria-label": label, title: label });
   const fact = (name, value) => h("div", null, h("dt", null, name), h("dd", null, value));
 
   function linkList(linked) {
