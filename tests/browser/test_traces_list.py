@@ -7,7 +7,7 @@ import re
 import time
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from otel_autopilot.local.store import TraceStore
 from tests.browser import scene
@@ -173,3 +173,44 @@ def test_a_search_that_is_too_long_is_refused_at_the_top_of_the_list(page: Page,
     page.keyboard.press("Enter")
     expect(page.locator("main [role=alert]").first).to_be_in_viewport()
     expect(page.locator(ROWS)).to_have_count(0)
+
+
+def seconds_of_reading(page: Page, path: str, rows: str, last: int | None) -> list[str]:
+    """Let each answer to a search be an empty one that got a bit further, up to the `last`, which has what there is; returns the asked."""
+    asked: list[str] = []
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.url)
+        if "q=" not in route.request.url or (last is not None and len(asked) > last):
+            route.continue_(url=route.request.url.partition("?")[0] + "?kind=emails&limit=3")
+            return
+        back = time.time_ns() - len(asked) * 60 * scene.SECOND
+        found = {rows: [], "next": f"c{len(asked)}", "complete": False, "searched_to_unix_nano": back, "matched": "text"}
+        route.fulfill(json=found)
+
+    page.route(re.compile(rf"/view/api/{path}\?.*q="), answer)
+    return asked
+
+
+def test_a_search_goes_on_by_itself_until_it_has_read_all(page: Page, viewer: Viewer) -> None:
+    asked = seconds_of_reading(page, "traces", "traces", last=4)
+    page.goto(f"{viewer.url}/view/?q=anything")
+    expect(page.locator(ROWS)).to_have_count(3)
+    assert [re.findall(r"cursor=(\w+)", url) for url in asked[:5]] == [[], ["c1"], ["c2"], ["c3"], ["c4"]]
+    expect(page.get_by_role("button", name="Stop")).to_be_hidden()
+
+
+@pytest.mark.parametrize(("path", "rows"), [("traces", "traces"), ("logs", "logs")])
+def test_a_search_says_how_far_it_came_and_stops_when_told(page: Page, viewer: Viewer, path: str, rows: str) -> None:
+    asked = seconds_of_reading(page, path, rows, last=None)
+    page.goto(f"{viewer.url}/view/{path}?q=anything")
+    expect(page.locator(".reading")).to_contain_text("0 found, back to")
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("button", name="Search further back")).to_be_visible()
+    expect(page.locator(".reading")).to_be_hidden()
+    assert violations(page) == []
+    many = len(asked)
+    page.get_by_role("button", name="Search further back").click()
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    page.get_by_role("button", name="Stop").click()
+    assert len(asked) > many

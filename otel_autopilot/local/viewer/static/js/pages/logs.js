@@ -7,6 +7,7 @@ import { choice, range } from "../filters.js";
 import { count, timeElement } from "../format.js";
 import { icon } from "../icons.js";
 import { live } from "../live.js";
+import { readingOn } from "../reading-on.js";
 import { copy } from "../say.js";
 import { asking, emptyNote, problemNote, waiting } from "../states.js";
 import { line, long, plain } from "../text.js";
@@ -25,10 +26,11 @@ export function create({ query, signal, setQuery }) {
   const trace = h("span", { class: "field set" });
   const told = h("p", { class: "muted", role: "status" });
   const list = h("div", { class: "log-list fades" });
+  const reading = readingOn({ enough: PAGE, stopped: () => (next(), (loading = false), draw()) });
   const above = h("div", { class: "above" });
   const below = h("div", { class: "below" });
   const element = h("div", { class: "page" }, h("div", { class: "page-head" }, h("h1", { tabindex: "-1" }, "Logs"), told),
-    h("div", { class: "filters", role: "group", "aria-label": "Filters" }, h("label", { class: "field" }, icon("search"), box), fields.map((one) => one.element), trace), above, list, below);
+    h("div", { class: "filters", role: "group", "aria-label": "Filters" }, h("label", { class: "field" }, icon("search"), box), fields.map((one) => one.element), trace), above, list, reading.element, below);
   let logs = [];
   let answer = null;
   let cursor = null;
@@ -42,26 +44,33 @@ export function create({ query, signal, setQuery }) {
 
   const wanted = () => Object.fromEntries(FILTERS.map((name) => [name, new URLSearchParams(location.search).get(name)]));
 
-  async function load({ more = false, quietly = false } = {}) {
+  async function load({ more = false, quietly = false, on = false } = {}) {
     if (more && (!cursor || loading)) return;
     loading = true;
+    if (!on && !quietly) reading.begin(more ? logs.length : 0);
     const filters = wanted();
     const question = JSON.stringify(filters);
     try {
       const ask = () => get("logs", { ...filters, limit: quietly ? Math.min(500, Math.max(PAGE, logs.length)) : PAGE, cursor: more ? cursor : null }, next());
-      answer = await (quietly ? ask() : waiting(element, ask));
+      const came = await (quietly || on ? ask() : waiting(element, ask));
       error = moreError = null;
-      answered = question;
+      // A search that had come further than this answer does keeps what it found, and how far it came.
+      const behind = quietly && came.complete === false && answer && answered === question;
+      if (!behind) {
+        answer = came;
+        cursor = came.next;
+        answered = question;
+      }
       // Records have no id: the same time, span and text is the same record, and repetitions are counted.
       const seen = new Map();
-      const all = more ? [...logs, ...answer.logs] : answer.logs;
+      const newest = logs[0]?.time_unix_nano ?? 0;
+      const all = more ? [...logs, ...came.logs] : behind ? [...came.logs.filter((one) => one.time_unix_nano > newest), ...logs] : came.logs;
       for (const log of all) {
         const name = `${log.time_unix_nano} ${log.span_id} ${String(plain(log.body)).slice(0, 200)}`;
         seen.set(name, (seen.get(name) ?? 0) + 1);
         log.key = `${name} ${seen.get(name)}`;
       }
       logs = all;
-      cursor = answer.next;
     } catch (caught) {
       if (caught.name === "AbortError") return;
       if (more) moreError = caught;
@@ -74,7 +83,10 @@ export function create({ query, signal, setQuery }) {
     }
     loading = false;
     draw();
+    if (searching()) load({ more: true, on: true });
   }
+
+  const searching = () => !error && !moreError && reading.wants(answer, logs.length);
 
   function draw() {
     reconcile(list, logs, (one) => one.key, (one, old) => old ?? drawLog(one));
@@ -82,11 +94,13 @@ export function create({ query, signal, setQuery }) {
     const filtered = Object.values(wanted()).some(Boolean);
     told.textContent = logs.length ? `${count(logs.length)}${cursor ? "+" : ""} ${filtered ? "found" : "shown"}` : "";
     const partial = answer && answer.complete === false;
+    const goesOn = searching();
+    reading.show(goesOn ? answer : null, logs.length);
     fill(above, error && problemNote(error, () => load()));
     fill(below, !error && moreError && problemNote(moreError, () => load({ more: true })),
-      !error && answer && !logs.length && (filtered ? emptyNote(partial ? "Nothing found yet" : "No log record matches", h("p", null, "Fewer filters, or a longer time, may find one.")) : live.state?.traces ? emptyNote("No log record yet", h("p", null, "Records show here when a process sends them.")) : firstTrace(false)),
-      !error && !moreError && partial && h("p", { class: "muted" }, "Searched back to ", timeElement(answer.searched_to_unix_nano), "."),
-      !error && !moreError && cursor && h("button", { type: "button", class: "button", on: { click: () => load({ more: true }) } }, partial ? "Search further back" : "Load more"));
+      !error && !goesOn && answer && !logs.length && (filtered ? emptyNote(partial ? "Nothing found yet" : "No log record matches", h("p", null, "Fewer filters, or a longer time, may find one.")) : live.state?.traces ? emptyNote("No log record yet", h("p", null, "Records show here when a process sends them.")) : firstTrace(false)),
+      !error && !moreError && partial && !goesOn && h("p", { class: "muted" }, "Searched back to ", timeElement(answer.searched_to_unix_nano), "."),
+      !error && !moreError && cursor && !goesOn && h("button", { type: "button", class: "button", on: { click: () => load({ more: true }) } }, partial ? "Search further back" : "Load more"));
   }
 
   function drawLog(log) {
@@ -120,10 +134,10 @@ export function create({ query, signal, setQuery }) {
     load();
   }
 
-  const watcher = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && !error && !moreError && answer?.complete !== false && load({ more: true }), { rootMargin: "400px" });
+  const watcher = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && !error && !moreError && !reading.stopped && load({ more: true }), { rootMargin: "400px" });
   watcher.observe(below);
   signal.addEventListener("abort", () => watcher.disconnect());
-  live.subscribe((event) => event === "changed" && !loading && logs.length <= 500 && load({ quietly: true }), signal);
+  live.subscribe((event) => event === "changed" && !loading && !searching() && logs.length <= 500 && load({ quietly: true }), signal);
   update(query);
 
   function step(by) {

@@ -6,6 +6,7 @@ import { choice, durations, range, toggle } from "../filters.js";
 import { count, counted, duration, timeElement } from "../format.js";
 import { icon } from "../icons.js";
 import { live } from "../live.js";
+import { readingOn } from "../reading-on.js";
 import { go } from "../router.js";
 import { announce } from "../say.js";
 import { marks, outcome, stageBar, stageLegend, STAGES } from "../stages.js";
@@ -56,6 +57,7 @@ export function create({ params, query, signal, setQuery, memory }) {
   const head = h("div", { class: "row head", role: "row" },
     ["", "Outcome", emails ? "Email" : "Trace", emails ? "Stages" : "", "Duration", "Spans", "Began"].map((name, place) => h("span", { role: "columnheader", class: ["pick", "", "", "bar-cell", "num", "num spans", "num when"][place] }, name || h("span", { class: "seldom" }, place ? "Stages" : "Compare"))));
   const grid = h("div", { class: `list fades ${emails ? "emails" : "traces"}`, role: "grid", "aria-label": emails ? "Emails" : "Traces", "aria-multiselectable": "true", on: { click: clicked, keydown: keyed, focusin: focused } }, head, list);
+  const reading = readingOn({ enough: PAGE, stopped: () => (next(), (loading = false), draw()) });
   const above = h("div", { class: "above" });
   const below = h("div", { class: "below" });
   const picks = h("div", { class: "picks", role: "region", "aria-label": "Selected traces", hidden: true });
@@ -63,24 +65,29 @@ export function create({ params, query, signal, setQuery, memory }) {
   const element = h("div", { class: "page" },
     h("div", { class: "page-head" }, h("h1", { tabindex: "-1" }, emails ? "Emails" : "Traces"), told, h("span", { class: "grow" }), emails && stageLegend()),
     h("div", { class: "filters", role: "group", "aria-label": "Filters" }, fields.map((one) => one.element), clear),
-    above, strip?.element, grid, below, picks);
+    above, strip?.element, grid, reading.element, below, picks);
 
   const wanted = () => Object.fromEntries(FILTERS.map((name) => [name, new URLSearchParams(location.search).get(name)]));
   const filtered = () => Object.values(wanted()).some(Boolean);
   const picked = () => (new URLSearchParams(location.search).get("pick") ?? "").split(",").filter(Boolean);
 
-  async function load({ more = false, quietly = false } = {}) {
+  async function load({ more = false, quietly = false, on = false } = {}) {
     if (more && (!cursor || loading)) return;
     loading = true;
+    if (!on && !quietly) reading.begin(more ? rows.length : 0);
     const mine = next();
     const filters = wanted();
     const question = JSON.stringify(filters);
     try {
       const ask = () => get("traces", { kind: params.kind, ...filters, limit: more ? PAGE : Math.min(500, Math.max(PAGE, quietly ? rows.length : 0)), cursor: more ? cursor : null }, mine);
-      answer = quietly ? await ask() : await waiting(element, ask);
+      const came = quietly || on ? await ask() : await waiting(element, ask);
       error = moreError = null;
-      answered = question;
-      take(answer, more, quietly);
+      if (quietly && came.complete === false && answer && answered === question) takeNew(came.traces);
+      else {
+        answer = came;
+        answered = question;
+        take(answer, more, quietly);
+      }
     } catch (caught) {
       if (caught.name === "AbortError") return;
       if (more) moreError = caught;
@@ -93,6 +100,15 @@ export function create({ params, query, signal, setQuery, memory }) {
     }
     loading = false;
     draw();
+    if (searching()) load({ more: true, on: true });
+  }
+
+  const searching = () => !error && !moreError && reading.wants(answer, rows.length);
+
+  /** The newest of a search that had come further than this answer does: what was found stays, and how far it came. */
+  function takeNew(traces) {
+    const came = new Set(traces.map((one) => one.trace_id));
+    rows = [...traces, ...rows.filter((one) => !came.has(one.trace_id))];
   }
 
   function take(answer, more, quietly) {
@@ -137,13 +153,15 @@ export function create({ params, query, signal, setQuery, memory }) {
     grid.hidden = rows.length === 0;
     clear.hidden = !filtered();
     const partial = answer && answer.complete === false;
+    const goesOn = searching();
+    reading.show(goesOn ? answer : null, rows.length);
     fill(told, rows.length === 0 ? "" : `${count(rows.length)}${cursor ? "+" : ""} ${filtered() ? "found" : "shown"}${live.state && !filtered() && !emails ? ` of ${count(live.state.traces)}` : ""}${answer?.matched ? `, by ${{ trace_id: "trace id", run_id: "run id", pseudonym: "Message-ID or sender", text: "text" }[answer.matched]}` : ""}`);
     fill(above, error && problemNote(error, () => load()));
     fill(below,
       !error && moreError && problemNote(moreError, () => load({ more: true })),
-      !error && rows.length === 0 && answer && (filtered() ? nothingFound(partial) : firstTrace(emails)),
-      !error && !moreError && partial && h("p", { class: "muted" }, "Searched back to ", timeElement(answer.searched_to_unix_nano), "."),
-      !error && !moreError && cursor && h("button", { type: "button", class: "button more-rows", on: { click: () => load({ more: true }) } }, partial ? "Search further back" : "Load more"));
+      !error && !goesOn && rows.length === 0 && answer && (filtered() ? nothingFound(partial) : firstTrace(emails)),
+      !error && !moreError && partial && !goesOn && h("p", { class: "muted" }, "Searched back to ", timeElement(answer.searched_to_unix_nano), "."),
+      !error && !moreError && cursor && !goesOn && h("button", { type: "button", class: "button more-rows", on: { click: () => load({ more: true }) } }, partial ? "Search further back" : "Load more"));
     drawPicks();
   }
 
@@ -254,14 +272,14 @@ export function create({ params, query, signal, setQuery, memory }) {
     } else draw();
   }
 
-  const watcher = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && !error && !moreError && answer?.complete !== false && load({ more: true }), { rootMargin: "400px" });
+  const watcher = new IntersectionObserver((seen) => seen.some((one) => one.isIntersecting) && !error && !moreError && !reading.stopped && load({ more: true }), { rootMargin: "400px" });
   watcher.observe(below);
   signal.addEventListener("abort", () => {
     watcher.disconnect();
     if (answer) memory.list = { rows, cursor, answer, answered, asked, now };
   });
   live.subscribe((event) => {
-    if (event !== "changed" || (loading && rows.length)) return;
+    if (event !== "changed" || (loading && rows.length) || searching()) return;
     load({ quietly: true });
     strip?.load(wanted());
   }, signal);
@@ -271,7 +289,8 @@ export function create({ params, query, signal, setQuery, memory }) {
     for (const field of fields) field.show(query);
     strip?.load(wanted());
     draw();
-    if (!live.paused) load({ quietly: true });
+    if (searching()) load({ more: true, on: true });
+    else if (!live.paused) load({ quietly: true });
   } else update(query);
 
   return {
