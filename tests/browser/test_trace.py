@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import time
@@ -188,3 +189,36 @@ def test_the_details_are_a_sheet_where_it_is_narrow(narrow: Page, viewer: Viewer
     assert narrow.evaluate("document.documentElement.scrollWidth") <= 390
     narrow.get_by_role("button", name="Close details").click()
     expect(sheet).to_be_hidden()
+
+
+def test_folding_all_leaves_the_reader_at_the_nearest_span_in_sight(page: Page, viewer: Viewer) -> None:
+    opened(page, viewer, stored(viewer).normal)
+    page.keyboard.press("End")
+    expect(page.locator(SELECTED)).to_contain_text("smtp send")
+    page.keyboard.press("-")
+    expect(page.locator(SELECTED)).to_contain_text("delivery")
+
+
+def test_the_wait_of_a_stage_is_not_drawn_as_work_of_the_root(page: Page, viewer: Viewer) -> None:
+    trace = stored(viewer).normal
+    opened(page, viewer, trace, f"?span={trace.spans[0].span_id}")
+    root = page.locator(".wf-row").first
+    expect(root.locator(".self-wait").first).to_be_visible()
+    waits = page.evaluate(
+        """async () => {
+            const { ownTime, selfPieces } = await import("/view/static/js/trace-model.js");
+            const spans = [[0, 100, 0, 0], [10, 20, 5, 1], [40, 30, 30, 1], [90, 30, 10, 1]].map(([start_ns, duration_ns, wait_ns]) => ({ start_ns, duration_ns, wait_ns }));
+            return { ...ownTime({ spans, kids: [[1, 2, 3]] }, 0), self: selfPieces({ spans, kids: [[1, 2, 3]] }, 0) };
+        }"""
+    )
+    assert waits == {"self": [[0, 10], [30, 40], [70, 90]], "waiting": [[5, 10], [30, 40], [80, 90]], "own": [[0, 5], [70, 80]]}
+    expect(page.locator(".details .facts")).to_contain_text("of it waiting")
+
+
+def test_the_times_over_the_bars_never_overlap(narrow: Page, viewer: Viewer) -> None:
+    for trace in (stored(viewer).normal, stored(viewer).failed, stored(viewer).lost, stored(viewer).huge):
+        opened(narrow, viewer, trace)
+        boxes = [one.bounding_box() for one in narrow.locator(".ticks span").all()]
+        edges = [(box["x"], box["x"] + box["width"]) for box in boxes if box is not None]
+        assert edges
+        assert all(end <= start for (_, end), (start, _) in itertools.pairwise(edges))

@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import { duration } from "./format.js";
-import { criticalTime, selfPieces } from "./trace-model.js";
+import { criticalTime, ownTime, waitBelow } from "./trace-model.js";
 import { line } from "./text.js";
 
 /** More pieces than this are too thin to see. */
@@ -24,7 +24,12 @@ export function bar(model, i, view, width) {
   parts.push(body);
   const pixels = (from, to) => ((Math.min(to, view.to) - Math.max(from, view.from)) / view.span) * width;
   const visible = ([from, to]) => pixels(from, to) >= 0.7;
-  if (model.kids[i].length && !span.lost) parts.push(...selfPieces(model, i).filter(visible).slice(0, MOST_PIECES).map(([from, to]) => piece(view, from, to, `self${span.error ? " error" : ""}`)));
+  if (model.kids[i].length && !span.lost) {
+    // What waits below is nobody's work: solid, it would look like this span's own.
+    const { own, waiting } = ownTime(model, i);
+    parts.push(...own.filter(visible).slice(0, MOST_PIECES).map(([from, to]) => piece(view, from, to, `self${span.error ? " error" : ""}`)));
+    parts.push(...waiting.filter(visible).slice(0, MOST_PIECES).map(([from, to]) => piece(view, from, to, "self-wait hatched")));
+  }
   parts.push(...(model.critical.get(span.span_id) ?? []).filter((one) => pixels(one.from_ns, one.to_ns) >= Math.min(0.4, pixels(span.start_ns, end) / 2)).slice(0, MOST_PIECES).map((one) => piece(view, one.from_ns, one.to_ns, "critical")));
   parts.push(...span.events.slice(0, MOST_PIECES).map((event) => inside(view, event.time_ns) && h("i", { class: `event${event.name === "exception" ? " bad" : ""}`, style: { left: percentage(view.place(event.time_ns)) } })));
   parts.push(words(span, view, width));
@@ -59,8 +64,10 @@ function words(span, view, width) {
 export function barInWords(model, i) {
   const span = model.spans[i];
   const critical = criticalTime(model, i);
+  const waits = waitBelow(model, i);
   return [
     `starts at ${duration(span.start_ns)}`, `takes ${duration(span.duration_ns)}`, span.wait_ns > 0 && `after waiting ${duration(span.wait_ns)}`,
+    waits > 0 && `${duration(waits)} of it while what is below waited`,
     critical > 0 && `${duration(critical)} of it on the critical path`, span.lost && "lost with its process", span.error && `error ${line(span.status_message, 80)}`, line(span.facts, 80),
   ].filter(Boolean).join(", ");
 }

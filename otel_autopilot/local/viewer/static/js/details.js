@@ -7,7 +7,7 @@ import { icon } from "./icons.js";
 import { copy } from "./say.js";
 import { asking, problemNote } from "./states.js";
 import { line, long, plain } from "./text.js";
-import { criticalTime } from "./trace-model.js";
+import { criticalTime, waitBelow } from "./trace-model.js";
 
 /**
  * @param {{signal: AbortSignal, close: () => void, goTo: (i: number) => void, zoomTo: (i: number) => void}} options
@@ -44,11 +44,12 @@ export function details({ signal, close, goTo, zoomTo }) {
   function header(model, i) {
     const span = model.spans[i];
     const critical = criticalTime(model, i);
+    const waits = waitBelow(model, i);
     const parent = model.parent[i];
     const facts = [
       ["Begins", [`+${duration(span.start_ns)}`, h("span", { class: "muted" }, " at ", timeElement(model.start_unix_nano + span.start_ns))]],
       ["Duration", [h("strong", null, duration(span.duration_ns)), h("span", { class: "muted" }, ` ${percent(span.duration_ns / model.length)} of the trace`)]],
-      model.kids[i].length > 0 && ["Self", [duration(span.self_ns), h("span", { class: "muted" }, " while no child ran")]],
+      model.kids[i].length > 0 && ["Self", [duration(span.self_ns), h("span", { class: "muted" }, " while no child ran", waits > 0 && `, ${duration(waits)} of it waiting`)]],
       span.wait_ns > 0 && ["Queue wait", [duration(span.wait_ns), h("span", { class: "muted" }, " before it began")]],
       critical > 0 && ["Critical path", [duration(critical), h("span", { class: "muted" }, ` ${percent(critical / model.length)} of the trace waited for it`)]],
       span.attempt > 0 && ["Attempt", [String(span.attempt), span.lost && h("span", { class: "outcome failed" }, " lost: its process died")]],

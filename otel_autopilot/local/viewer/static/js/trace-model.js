@@ -99,6 +99,35 @@ export function selfPieces(model, i) {
   return pieces;
 }
 
+/**
+ * The pieces of a span's own time, told apart: those in which a child waited in its queue, and the others.
+ * @returns {{waiting: [number, number][], own: [number, number][]}} nanoseconds from the trace's start
+ */
+export function ownTime(model, i) {
+  const waits = model.kids[i].map((kid) => model.spans[kid]).filter((span) => span.wait_ns > 0).map((span) => [span.start_ns - span.wait_ns, span.start_ns]).sort(([a], [b]) => a - b);
+  const waiting = [];
+  const own = [];
+  let first = 0;
+  for (const [from, to] of selfPieces(model, i)) {
+    let reached = from;
+    while (first < waits.length && waits[first][1] <= from) first += 1;
+    for (let at = first; at < waits.length && waits[at][0] < to; at++) {
+      const [begin, end] = [Math.max(reached, waits[at][0]), Math.min(to, waits[at][1])];
+      if (end <= begin) continue;
+      if (begin > reached) own.push([reached, begin]);
+      waiting.push([begin, end]);
+      reached = end;
+    }
+    if (reached < to) own.push([reached, to]);
+  }
+  return { waiting, own };
+}
+
+/** Nanoseconds of a span's own time in which a child waited in its queue. */
+export function waitBelow(model, i) {
+  return ownTime(model, i).waiting.reduce((sum, [from, to]) => sum + to - from, 0);
+}
+
 /** Spans in which all the words stand: name, service, stage, status, facts, events, logs. @returns {number[]} */
 export function search(model, text) {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);

@@ -6,6 +6,7 @@ import { duration } from "./format.js";
 import { icon } from "./icons.js";
 import { line } from "./text.js";
 import { dragsTime } from "./time-window.js";
+import { waitBelow } from "./trace-model.js";
 
 export const ROW = 26;
 /** Rows that exist above and below what is in sight. */
@@ -13,6 +14,8 @@ const SPARE = 8;
 /** Deeper than this is not drawn further to the right. */
 const DEEPEST = 14;
 const INDENT = 13;
+/** Width of a character of the axis at most, in pixels. */
+const CHARACTER = 7;
 
 /**
  * @param {{view: import("./time-window.js").TimeWindow, signal: AbortSignal, moved: (i: number) => void, opened: (i: number) => void, toggled: (i: number, deep: boolean) => void}} options
@@ -59,7 +62,15 @@ export function waterfall({ view, signal, moved, opened, toggled }) {
 
   function drawAxis() {
     const list = view.ticks(Math.max(2, Math.floor(axisWidth() / 96)));
-    fill(ticks, list.map(({ time, label }) => h("span", { class: view.place(time) > 0.93 ? "last" : "", style: { left: `${100 * view.place(time)}%` } }, label)));
+    let reached = -Infinity;
+    fill(ticks, list.map(({ time, label }) => {
+      const last = view.place(time) > 0.93;
+      const needed = label.length * CHARACTER + 8;
+      const left = view.place(time) * axisWidth() - (last ? needed : 0);
+      if (left < reached) return false; // its line is there all the same
+      reached = left + needed;
+      return h("span", { class: last ? "last" : "", style: { left: `${100 * view.place(time)}%` } }, label);
+    }));
     lines.style.width = `${axisWidth()}px`;
     fill(lines, list.map(({ time }) => h("i", { style: { left: `${100 * view.place(time)}%` } })));
   }
@@ -112,6 +123,7 @@ export function waterfall({ view, signal, moved, opened, toggled }) {
     if (many) element.setAttribute("aria-expanded", String(!shut));
     element.className = `wf-row${span.error ? " bad" : ""}${span.lost ? " lost" : ""}${found.has(row.i) ? " found" : ""}${span.depth <= 1 ? " strong" : ""}`;
     const above = model.parent[row.i];
+    const waits = many ? waitBelow(model, row.i) : 0;
     const tells = manyServices && (above < 0 || model.spans[above].service !== span.service);
     fill(element,
       h("span", { role: "gridcell", class: "wf-name", style: { "--indent": `${depth * INDENT}px` } },
@@ -126,7 +138,7 @@ export function waterfall({ view, signal, moved, opened, toggled }) {
         tells && h("span", { class: "muted one-line service" }, line(span.service, 40))),
       h("span", { role: "gridcell", class: "wf-time", "aria-label": barInWords(model, row.i) }, bar(model, row.i, view, width)),
       h("span", { role: "gridcell", class: "wf-num" }, duration(span.duration_ns)),
-      h("span", { role: "gridcell", class: "wf-num own muted" }, many ? duration(span.self_ns) : ""));
+      h("span", { role: "gridcell", class: "wf-num own muted", title: waits > 0 && `${duration(waits)} of it waiting` }, many ? duration(span.self_ns) : ""));
     return element;
   }
 
@@ -291,7 +303,9 @@ export function waterfall({ view, signal, moved, opened, toggled }) {
       collapsed = how.collapsed;
       found = how.found;
       manyServices = new Set(model.services).size > 1;
-      const again = stay ? rows.findIndex((row) => row.type === "span" && row.key === stay) : -1;
+      // Who was at a span that is folded away now is at the nearest one above it.
+      let again = -1;
+      for (let i = model.index.get(stay) ?? -1; i >= 0 && again < 0; i = model.parent[i]) again = rows.findIndex((row) => row.type === "span" && row.i === i);
       at = again >= 0 ? again : Math.min(at, Math.max(0, rows.length - 1));
       sheet.style.height = `${rows.length * ROW}px`;
       scroller.setAttribute("aria-rowcount", String(rows.length + 1));
