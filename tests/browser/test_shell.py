@@ -87,13 +87,15 @@ def test_a_viewer_with_a_token_asks_for_it_and_goes_on_where_it_was(page: Page, 
         page.goto(f"{url}/view/latency")
         dialog = page.get_by_role("dialog")
         expect(dialog).to_contain_text("A token, please")
+        expect(page.locator(".pulse")).to_have_text("Signed out")
         assert violations(page) == []
         page.get_by_role("textbox", name="Token").fill("another")
         page.keyboard.press("Enter")
-        expect(dialog.get_by_role("alert")).to_contain_text("token")
+        expect(dialog.get_by_role("alert")).to_contain_text("That is not the token")
         page.get_by_role("textbox", name="Token").fill("a-token-of-some-length-0123456789")
         page.keyboard.press("Enter")
         expect(dialog).to_have_count(0)
+        expect(page.locator(".pulse")).to_have_text("Live")
         expect(page.locator("main")).to_contain_text("Nothing stored yet")
 
 
@@ -119,3 +121,22 @@ def test_a_page_asked_for_while_the_server_is_away_shows_when_it_is_back(page: P
     page.context.set_offline(False)
     expect(page.locator("h1")).to_have_text("Telemetry health")
     expect(page.locator(".tile").first).to_be_visible()
+
+
+def test_an_address_without_a_page_says_so_on_a_page(page: Page, viewer: Viewer) -> None:
+    page.expected.append("404")  # type: ignore[attr-defined]
+    answer = page.goto(f"{viewer.url}/view/nosuchpage")
+    assert answer is not None
+    assert answer.status == 404
+    expect(page.locator("h1")).to_have_text("No such page")
+    page.get_by_role("link", name="All emails").click()
+    expect(page.locator(".rows .row").first).to_be_visible()
+
+
+def test_the_help_opens_at_its_beginning(narrow: Page, viewer: Viewer) -> None:
+    assert viewer.scene is not None
+    narrow.set_viewport_size({"width": 390, "height": 400})
+    narrow.goto(f"{viewer.url}/view/traces/{viewer.scene.normal.id}")
+    expect(narrow.locator(".wf-row").first).to_be_visible()
+    narrow.keyboard.press("?")
+    expect(narrow.get_by_role("heading", name="Keyboard")).to_be_in_viewport()

@@ -46,14 +46,16 @@ def router() -> APIRouter:
         return Response(content, headers=headers, media_type=mimetypes.guess_type(path)[0] or "application/octet-stream")
 
     @routes.get("/view/{path:path}")
-    async def page(path: str) -> Response:
-        """The one page: which view it shows is in its address, and its script looks there."""
-        if path.partition("/")[0] not in PAGES:
+    async def page(path: str, request: Request) -> Response:
+        """The one page: which view it shows is in its address, and its script looks there; a browser is told by it of what isn't there."""
+        known = path.partition("/")[0] in PAGES
+        if not known and "text/html" not in request.headers.get("accept", ""):
             raise Problem(404, f"the viewer has no such page; there are: {', '.join(sorted(PAGES - {''}))}")
         found = _file("index.html")
         assert found is not None
         return Response(
             found[0],
+            status_code=200 if known else 404,
             headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY, "Cache-Control": "no-cache"},
             media_type="text/html; charset=utf-8",
         )

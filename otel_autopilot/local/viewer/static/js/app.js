@@ -20,6 +20,7 @@ const box = h("input", { type: "search", name: "q", placeholder: "Message-ID, ru
 const search = h("form", { class: "search", role: "search", on: { submit: find } }, icon("search"), box, h("kbd", { "aria-hidden": "true" }, "/"));
 const pulse = h("button", { type: "button", class: "pulse", on: { click: () => live.setPaused(!live.paused) } });
 const gone = h("div", { class: "banner", role: "alert", hidden: true }, icon("alert"), "The server is gone; trying again every two seconds.");
+let signedOut = false;
 const main = h("main", { id: "main", tabindex: "-1" });
 
 document.body.prepend(
@@ -42,7 +43,7 @@ function openMenu(open) {
 }
 
 function drawPulse(event) {
-  const [state, text, label] = !live.online ? ["gone", "Offline", "The server is gone"] : live.paused ? ["paused", "Paused", "Paused: nothing on the page changes. Go on"] : ["", "Live", "Live: pages follow what is stored. Pause"];
+  const [state, text, label] = signedOut ? ["away", "Signed out", "Signed out: a token is needed"] : !live.online ? ["gone", "Offline", "The server is gone"] : live.paused ? ["paused", "Paused", "Paused: nothing on the page changes. Go on"] : ["", "Live", "Live: pages follow what is stored. Pause"];
   pulse.className = `pulse ${state}`;
   pulse.setAttribute("aria-label", label);
   pulse.setAttribute("aria-pressed", String(live.paused));
@@ -99,7 +100,13 @@ function pageChanged(name) {
   announce(document.title);
 }
 
-onUnauthorized(askForToken);
+onUnauthorized(async () => {
+  signedOut = true;
+  drawPulse();
+  await askForToken();
+  signedOut = false;
+  drawPulse();
+});
 startKeys({ search: () => (box.focus(), box.select()), pause: () => live.setPaused(!live.paused) });
 live.subscribe(drawPulse);
 drawPulse();

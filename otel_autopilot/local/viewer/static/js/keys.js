@@ -42,7 +42,7 @@ export function showHelp() {
   const own = currentPage()?.help ?? [];
   const list = (pairs) => pairs.map(([keys, what]) => [h("dt", null, keys.split(" ").map((key) => h("kbd", null, key))), h("dd", null, what)]);
   const dialog = h("dialog", { "aria-labelledby": "help-title", on: { close: () => dialog.remove(), click: (event) => event.target === dialog && dialog.close() } });
-  fill(dialog, h("h2", { id: "help-title" }, "Keyboard"),
+  fill(dialog, h("h2", { id: "help-title", tabindex: "-1", autofocus: true }, "Keyboard"),
     own.length > 0 && h("dl", { class: "keys" }, list(own)),
     h("h3", { class: "muted" }, own.length ? "Everywhere" : ""), h("dl", { class: "keys" }, list(EVERYWHERE)),
     h("form", { method: "dialog", class: "bar", style: { "margin-top": "16px", "justify-content": "flex-end" } }, h("button", { class: "button" }, "Close")));

@@ -20,7 +20,7 @@ export function askForToken() {
         dialog.remove();
         resolve();
       } catch (error) {
-        fill(wrong, error.message);
+        fill(wrong, error.message.charAt(0).toUpperCase() + error.message.slice(1));
         input.select();
       } finally {
         button.disabled = false;
