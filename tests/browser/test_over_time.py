@@ -103,3 +103,10 @@ def test_processes_whose_ids_begin_alike_have_names_of_their_own(page: Page, vie
             { service: "alone", instance: "alone-1234567890", pid: 7 }])"""
     )
     assert names == ["serve serve-18ea2727", "serve serve-18ea2724", "mail 1 mail-1", "mail 1 mail-2", "alone 7"]
+
+
+def test_an_older_range_without_emails_is_told_and_shorter_ranges_are_offered(page: Page, viewer: Viewer) -> None:
+    page.goto(f"{viewer.url}/view/compare?of=ranges")
+    expect(page.locator(".empty")).to_contain_text("No email in range A")
+    page.get_by_role("button", name="Last hour against the hour before").click()
+    expect(page.locator("table.stages")).to_be_visible()

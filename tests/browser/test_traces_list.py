@@ -65,6 +65,7 @@ def test_a_wrong_duration_is_marked_and_asks_nothing(page: Page, viewer: Viewer)
     page.get_by_label("Duration ≥").fill("soon")
     page.keyboard.press("Enter")
     expect(page.get_by_label("Duration ≥")).to_have_attribute("aria-invalid", "true")
+    expect(page.get_by_role("alert")).to_contain_text("expects a duration such as 250 ms")
     assert "min_ms" not in page.url
 
 

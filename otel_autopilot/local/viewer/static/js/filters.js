@@ -63,6 +63,7 @@ export function toggle({ name, label, change }) {
 
 /** Least and most duration, bound to `min_ms` and `max_ms`; takes "250", "1.5s", "2m". */
 export function durations({ change }) {
+  const told = h("span", { class: "outcome failed", role: "alert" });
   const field = (name, label) => {
     const input = h("input", { type: "text", "aria-label": `Duration ${label}`, placeholder: "1.5s", on: { change: apply, keydown: (event) => event.key === "Enter" && apply() } });
     const element = h("label", { class: "field" }, h("span", null, label), input);
@@ -71,17 +72,17 @@ export function durations({ change }) {
       const wrong = input.value.trim() !== "" && ns === null;
       element.classList.toggle("wrong", wrong);
       input.setAttribute("aria-invalid", String(wrong));
-      element.title = wrong ? "Expected a duration such as 250 ms, 1.5 s or 2 m" : "";
+      told.textContent = wrong ? `${label} expects a duration such as 250 ms, 1.5 s or 2 m` : "";
       if (!wrong) change({ [name]: ns === null ? null : String(ns / 1e6) });
     }
     return { element, show(query) {
       const value = query.get(name);
-      if (document.activeElement !== input) input.value = value ? duration(Number(value) * 1e6) : "";
+      if (document.activeElement !== input && !element.classList.contains("wrong")) input.value = value ? duration(Number(value) * 1e6) : "";
       element.classList.toggle("set", Boolean(value));
     } };
   };
   const fields = [field("min_ms", "≥"), field("max_ms", "<")];
-  return { element: fields.map((one) => one.element), show: (query) => fields.forEach((one) => one.show(query)) };
+  return { element: [...fields.map((one) => one.element), told], show: (query) => fields.forEach((one) => one.show(query)) };
 }
 
 const PRESETS = [["15m", "last 15 min"], ["1h", "last hour"], ["6h", "last 6 hours"], ["24h", "last 24 hours"], ["7d", "last 7 days"], ["30d", "last 30 days"]];

@@ -28,12 +28,14 @@ export function emptyNote(title, ...more) {
  * @returns {Promise<T>}
  */
 export async function waiting(element, load) {
-  const timer = setTimeout(() => element.classList.add("waiting"), 180);
+  const note = h("p", { class: "loading", role: "status" }, "Loading…");
+  const timers = [setTimeout(() => element.classList.add("waiting"), 180), setTimeout(() => element.append(note), 300)];
   element.setAttribute("aria-busy", "true");
   try {
     return await load();
   } finally {
-    clearTimeout(timer);
+    timers.forEach(clearTimeout);
+    note.remove();
     element.classList.remove("waiting");
     element.removeAttribute("aria-busy");
   }

@@ -54,7 +54,7 @@ function twoTraces({ signal, setQuery, setTitle, element: page }) {
   /** One of the two is still to be chosen: by id, or from the latest. */
   async function choose(a, b) {
     const missing = a ? "b" : "a";
-    const input = h("input", { type: "text", class: "mono", placeholder: "trace id or run id", "aria-label": `Trace ${missing.toUpperCase()}`, spellcheck: "false" });
+    const input = h("input", { type: "text", class: "mono id", placeholder: "trace id or run id", "aria-label": `Trace ${missing.toUpperCase()}`, spellcheck: "false" });
     const wrong = h("p", { class: "outcome failed", role: "alert" });
     const take = async (event) => {
       event.preventDefault();
@@ -122,6 +122,12 @@ function changeWords(ns, before) {
 
 const PRESET = { a_from: "14d", a_to: "7d", b_from: "7d" };
 
+/** For a store that isn't two weeks old. */
+const SHORTER = [
+  ["Last day against the day before", { a_from: "48h", a_to: "24h", b_from: "24h", b_to: null }],
+  ["Last hour against the hour before", { a_from: "2h", a_to: "1h", b_from: "1h", b_to: null }],
+];
+
 function twoRanges({ signal, setQuery, element: page }) {
   const next = asking(signal);
   const change = (changes) => setQuery(changes, { push: true });
@@ -159,7 +165,7 @@ function twoRanges({ signal, setQuery, element: page }) {
 
   function draw({ a, b, stages, emails }) {
     for (const [letter, one] of [["A", a], ["B", b]]) fill(facts[letter], `${counted(one.emails.count, "email")}, ${count(one.emails.failed)} failed · `, timeElement(one.from_unix_nano, { millis: false }), " to ", timeElement(one.to_unix_nano, { millis: false }));
-    if (!a.emails.count || !b.emails.count) return fill(result, emptyNote(`No email in ${!a.emails.count && !b.emails.count ? "either range" : !a.emails.count ? "range A" : "range B"}`, h("p", null, "Choose other ranges or filters.")));
+    if (!a.emails.count || !b.emails.count) return fill(result, emptyNote(`No email in ${!a.emails.count && !b.emails.count ? "either range" : !a.emails.count ? "range A" : "range B"}`, h("p", null, "Choose other ranges or filters", b.emails.count > 0 && ", or shorter ranges that both have some", "."), h("p", { class: "bar" }, SHORTER.map(([label, ranges]) => h("button", { type: "button", class: "button", on: { click: () => change(ranges) } }, label)))));
     const cells = (group) => ["p50", "p95", "p99"].map((key) => h("td", { class: "num" }, changeCell(group[key])));
     const row = (name, work, wait, stage) => h("tr", { data: { stage } }, h("th", { scope: "row" }, h("span", { class: "with-swatch" }, stage !== "whole" && h("i", { class: "swatch" }), name)), cells(work), wait ? cells(wait) : h("td", { colspan: "3" }));
     const sure = stages.flatMap((one) => ["work", "wait"].flatMap((kind) => (one[kind].p95.certain ? [[one.stage, kind, one[kind].p95]] : [])));
