@@ -172,7 +172,7 @@ def test_a_search_that_is_too_long_is_refused_at_the_top_of_the_list(page: Page,
     opened(page, viewer)
     page.get_by_role("searchbox", name="Search emails and traces").fill("x" * 600)
     page.keyboard.press("Enter")
-    expect(page.locator("main [role=alert]").first).to_be_in_viewport()
+    expect(page.get_by_role("alert").filter(has_text="at most 500 characters")).to_be_in_viewport()
     expect(page.locator(ROWS)).to_have_count(0)
 
 

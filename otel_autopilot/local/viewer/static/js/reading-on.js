@@ -27,7 +27,7 @@ export function readingOn({ enough, stopped: tell }) {
     /** @param {any} answer the last one while it goes on, else null @param {number} found */
     show(answer, found) {
       element.hidden = !answer;
-      if (answer) fill(told, `Searching: ${count(found)} found, back to `, timeElement(answer.searched_to_unix_nano), " so far.");
+      if (answer) fill(told, `Searching: ${count(found)} found, back to `, timeElement(answer.searched_to_unix_nano, { millis: false }), " so far.");
     },
   };
 }
