@@ -46,7 +46,7 @@ ON CONFLICT (trace_id) DO UPDATE SET
     message_id = coalesce(excluded.message_id, message_id), sender = coalesce(excluded.sender, sender),
     email = max(email, excluded.email), rooted = max(rooted, excluded.rooted)
 RETURNING trace_id, number, spans
-"""
+"""  # nosec B608  # made of constants above
 
 _STAGE_NUMBERS = {stage: number for number, stage in enumerate(names.STAGES)}
 _STAGE, _PIPELINE = names.STAGE.name, names.EMAIL_PIPELINE.name
