@@ -125,7 +125,7 @@ def test_at_80_columns_a_table_has_what_one_needs(home: Path) -> None:
     environment = {"XDG_DATA_HOME": str(home), "COLUMNS": "80"}
     logs = CliRunner().invoke(query_app, ["logs"], env=environment).stdout
     assert "the model was away" in logs
-    listed = CliRunner().invoke(query_app, ["traces", "--limit", "2"], env=environment).stdout
+    listed = CliRunner().invoke(query_app, ["traces", "--outcome", "failed"], env=environment).stdout
     assert TRACE in listed
 
 
