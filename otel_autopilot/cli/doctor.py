@@ -16,6 +16,7 @@ from rich.table import Table
 
 from otel_autopilot import __version__
 from otel_autopilot.errors import SettingsError, StoreError
+from otel_autopilot.local.queries.reader import Reader
 from otel_autopilot.local.store import TraceStore
 from otel_autopilot.local.terminal import console
 from otel_autopilot.settings import Settings, prepare_data_dir, unknown_variables
@@ -89,8 +90,7 @@ def _data_directory(settings: Settings) -> Check:
 def _trace_store(settings: Settings) -> Check:
     try:
         store = TraceStore.open(settings.traces_db)
-        parts = (settings.traces_db, settings.traces_db.with_name(settings.traces_db.name + "-wal"))  # the log holds what came last
-        spans, size = store.span_count(), sum(part.stat().st_size for part in parts if part.exists())
+        spans, size = store.span_count(), Reader(settings.traces_db).size_bytes()
         store.close()
     except (StoreError, OSError) as error:
         return Check("Trace store", ok=False, detail=str(error))
