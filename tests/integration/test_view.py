@@ -125,6 +125,13 @@ def test_no_file_but_the_viewers_own_is_served(shared: View, path: str) -> None:
         assert b" 404 " in raw.makefile("rb").readline()
 
 
+@pytest.mark.parametrize("path", ["/", "/view/", "/view/static/icon.svg", "/view/api/state"])
+def test_a_head_is_answered_as_its_get_is_without_the_body(shared: View, path: str) -> None:
+    head, get = (httpx.request(method, f"{shared.base}{path}", timeout=30) for method in ("HEAD", "GET"))
+    assert (head.status_code, head.content) == (get.status_code, b"")
+    assert head.headers.get("content-type") == get.headers.get("content-type")
+
+
 def test_files_are_asked_for_again_and_come_only_when_they_changed(shared: View) -> None:
     first = shared.get("/view/static/icon.svg")
     assert first.headers["content-type"].startswith("image/svg+xml")

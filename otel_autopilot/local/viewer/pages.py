@@ -28,12 +28,12 @@ def router() -> APIRouter:
     """Routes below ``/view``."""
     routes = APIRouter(include_in_schema=False)
 
-    @routes.get("/")
-    @routes.get("/view")
+    @routes.api_route("/", methods=["GET", "HEAD"])
+    @routes.api_route("/view", methods=["GET", "HEAD"])
     async def root() -> Response:
         return RedirectResponse("/view/")
 
-    @routes.get("/view/static/{path:path}")
+    @routes.api_route("/view/static/{path:path}", methods=["GET", "HEAD"])
     async def static(path: str, request: Request) -> Response:
         """A file, to be asked for again each time: the answer is mostly 304."""
         found = _file(path)
@@ -45,7 +45,7 @@ def router() -> APIRouter:
             return Response(status_code=304, headers=headers)
         return Response(content, headers=headers, media_type=mimetypes.guess_type(path)[0] or "application/octet-stream")
 
-    @routes.get("/view/{path:path}")
+    @routes.api_route("/view/{path:path}", methods=["GET", "HEAD"])
     async def page(path: str, request: Request) -> Response:
         """The one page: which view it shows is in its address, and its script looks there; a browser is told by it of what isn't there."""
         known = path.partition("/")[0] in PAGES
